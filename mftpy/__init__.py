@@ -1,0 +1,1 @@
+"""A market maker in three processes over shared memory."""

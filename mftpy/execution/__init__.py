@@ -1,0 +1,1 @@
+"""Orders from intention to fill: slots, budget, position."""

@@ -1,0 +1,1 @@
+"""The quoting model: pure functions on numbers."""

@@ -1,0 +1,1 @@
+"""The three processes: wait, read, decide, write."""

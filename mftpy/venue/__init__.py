@@ -1,0 +1,1 @@
+"""Thalex: messages without I/O, then with it."""

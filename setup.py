@@ -1,0 +1,76 @@
+"""Build of the compiled modules of ``mftcore``; everything static is in ``pyproject.toml``.
+
+Environment
+-----------
+MFTCORE_DEBUG=1
+    No optimisation, debug symbols, C assertions on.
+MFTCORE_SANITIZE=address,undefined
+    Passed to ``-fsanitize=``; run the result with the sanitiser's runtime preloaded.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+if sys.platform != "linux":
+    sys.exit(f"mftpy needs Linux (memfd, futex, eventfd, pidfd); this is {sys.platform}, so the build stops here.")
+
+HERE = Path(__file__).parent
+DEBUG = os.environ.get("MFTCORE_DEBUG") == "1"
+SANITIZE = os.environ.get("MFTCORE_SANITIZE", "")
+
+compile_args = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]
+compile_args += ["-O0", "-g3"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
+link_args = []
+if SANITIZE:
+    sanitize = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
+    compile_args += sanitize
+    link_args += sanitize
+
+HEADERS = sorted(str(path.relative_to(HERE)) for path in (HERE / "mftcore/include/mftcore").glob("*.h"))
+
+
+class BuildInPlaceToo(build_ext):
+    """Build as asked, and put the modules beside their sources as well.
+
+    Run from a clone, the source folder ``mftcore/`` comes before the installed package on the path; without the
+    compiled modules in it, ``pip install . && python -m mftpy`` would fail there.
+    """
+
+    def run(self):
+        super().run()
+        if self.inplace:
+            return
+        for extension in self.extensions:
+            built = Path(self.get_ext_fullpath(extension.name))
+            beside_source = HERE / Path(*extension.name.split(".")[:-1]) / built.name
+            # a new file under a temporary name: a running process may have the old one mapped
+            fresh = beside_source.with_suffix(".new")
+            shutil.copy2(built, fresh)
+            fresh.replace(beside_source)
+
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"mftcore.{path.stem}",
+                [str(path.relative_to(HERE))],
+                include_dirs=["mftcore/include"],
+                depends=HEADERS,
+                extra_compile_args=compile_args,
+                extra_link_args=link_args,
+            )
+            for path in sorted((HERE / "mftcore").glob("*.pyx"))
+        ],
+        build_dir="build/cython",
+        include_path=["."],
+        compiler_directives={"language_level": 3, "embedsignature": True, "binding": True},
+    ),
+    cmdclass={"build_ext": BuildInPlaceToo},
+)

@@ -27,7 +27,7 @@
 #define F_SEAL_GROW 4
 #endif
 
-#define MFT_MAGIC UINT64_C(0x314745535446504D) /* "MPFTSEG1" in memory order */
+#define MFT_MAGIC UINT64_C(0x313047455354464D) /* "MFTSEG01" in memory order */
 #define MFT_READY UINT64_C(0x5944414552474553) /* "SEGREADY" */
 #define MFT_ROLES 8u
 #define MFT_PARAMS 8u
@@ -271,7 +271,7 @@ static inline int mft_segment_make(mft_segment_t *s, const mft_spec_t *spec)
     return rc;
 }
 
-/* Everything is in place: let others in. Anonymous: by handing on the descriptor. Named: mft_segment_publish_named. */
+/* Everything is in place: let others in. Anonymous: by handing on the descriptor. Named: mft_segment_publish_named in named.h. */
 static inline void mft_segment_publish(mft_segment_t *s)
 {
     /* SYNC ready, with the acquire in mft_segment_attach: who sees it sees the whole header and the data as the

@@ -1,0 +1,100 @@
+"""How much memory a new segment may take, asked before it is made.
+
+Memory that is not there would show as a SIGBUS in the middle of trading, or as the control group's killer; here it is
+an error at creation. Tests replace `available` and never fill the machine.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mftcore.errors import MemoryRefused
+
+SHM_ROOT = "/dev/shm"
+"""The tmpfs on which the directory of named segments stands."""
+
+
+@dataclass(frozen=True)
+class Available:
+    """Memory that can be had, and who says so.
+
+    Attributes
+    ----------
+    free_bytes : int
+        The smaller of what the machine and what the control groups leave.
+    source : str
+        What sets that limit, for the error message.
+    """
+
+    free_bytes: int
+    source: str
+
+
+def available(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> "Available | None":
+    """Return what the machine and the control groups (v2 or v1, each up to the root) leave; None: nobody tells."""
+    found = [limit for limit in (_machine(proc), *_control_groups(proc, groups)) if limit is not None]
+    return min(found, key=lambda limit: limit.free_bytes, default=None)
+
+
+def require(needed_bytes: int, what: str) -> None:
+    """Raise `MemoryRefused`, naming needed and available bytes, when `needed_bytes` cannot be had now."""
+    limit = available()
+    if limit is not None and needed_bytes > limit.free_bytes:
+        raise MemoryRefused(
+            f"{what} needs {needed_bytes} bytes of memory, and {limit.source} leaves {max(limit.free_bytes, 0)}; "
+            "ask for a smaller capacity or free memory first"
+        )
+
+
+def _machine(proc: Path) -> Available | None:
+    text = _text(proc / "meminfo")
+    for line in (text or "").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable" and rest.split()[:1] and rest.split()[0].isdigit():
+            return Available(int(rest.split()[0]) * 1024, "the machine")
+    return None
+
+
+def _control_groups(proc: Path, groups: Path) -> list[Available]:
+    found = []
+    for line in (_text(proc / "self" / "cgroup") or "").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            root, limit, used, cache = groups, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit, used = groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cache = "total_inactive_file"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        if not group.is_dir():  # a container sees its own group as the root
+            group = root
+        while True:
+            bounds = _number(group / limit), _number(group / used)
+            if bounds[0] is not None and bounds[1] is not None:
+                free = bounds[0] - bounds[1] + _statistic(group / "memory.stat", cache)
+                found.append(Available(free, "the memory limit of the control group"))
+            if group == root or root not in group.parents:
+                break
+            group = group.parent
+    return found
+
+
+def _statistic(path: Path, name: str) -> int:
+    for line in (_text(path) or "").splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] == name and words[1].isdigit():
+            return int(words[1])
+    return 0
+
+
+def _number(path: Path) -> int | None:
+    text = (_text(path) or "").strip()
+    return int(text) if text.isdigit() else None  # "max": no limit
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:  # not there, or not for us: then it sets no limit that could be known
+        return None

@@ -46,13 +46,21 @@ cdef extern from "mftcore/segment.h" nogil:
         char *meta
         char *dtype
 
+    ctypedef struct mft_fault_t:
+        const char *field
+        uint64_t expected
+        uint64_t found
+
     ctypedef struct mft_segment_t:
         unsigned char *data
         uint64_t data_bytes
         int fd
+        int error
+        mft_fault_t fault
         mft_layout_t layout
 
     ctypedef struct mft_watch_t:
+        uint64_t word
         int alive
 
     int64_t mft_now_ns() noexcept
@@ -70,7 +78,7 @@ cdef class Segment:
     cdef int pins                       # endpoints and exported buffers that still use the mapping
     cdef bint closed
     cdef bint unmapped
-    cdef int creator_pid                # the process that removes the name; 0: not this one
+    cdef object remover                 # takes the name away; None: not this handle's task
     cdef object __weakref__
 
     cdef int check(self) except -1                                  # ClosedError
@@ -80,6 +88,7 @@ cdef class Segment:
     cdef uint64_t claim(self, unsigned role, str role_name) except 0    # the new epoch; RoleTaken
     cdef void release(self, unsigned role) noexcept
     cdef int corrupt(self, str what) except -1                      # raises LayoutError
+    cdef int _fail(self, int rc, uint64_t needed) except -1
 
 
 cdef class Endpoint:

@@ -38,7 +38,7 @@ def record_dtype(record: Any) -> "np.dtype[Any]":
             raise RecordError(f"a record has between 1 and {MAX_RECORD_BYTES} bytes, not {record}")
         return np.dtype((np.void, int(record)))
     try:
-        dtype = np.dtype(record)
+        dtype: np.dtype[Any] = np.dtype(record)
     except (TypeError, ValueError, SyntaxError) as error:
         raise RecordError(f"a record type is a NumPy dtype or a size in bytes, not {record!r}: {error}") from error
     _describe(dtype)
@@ -75,7 +75,8 @@ def _describe(dtype: "np.dtype[Any]") -> Any:
             "itemsize": dtype.itemsize,
         }
     if dtype.newbyteorder("=") != dtype:
-        raise LayoutError(f"{dtype.str} is big-endian; shared records are little-endian: use {dtype.newbyteorder('<').str}")
+        little = dtype.newbyteorder("<").str
+        raise LayoutError(f"{dtype.str} is big-endian, shared records are little-endian: use {little}")
     return dtype.str
 
 

@@ -4,8 +4,8 @@ Memory that is not there would show as a SIGBUS in the middle of trading, or as 
 an error at creation. Tests replace `available` and never fill the machine.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mftcore.errors import MemoryRefused
 
@@ -13,8 +13,7 @@ SHM_ROOT = "/dev/shm"
 """The tmpfs on which the directory of named segments stands."""
 
 
-@dataclass(frozen=True)
-class Available:
+class Available(NamedTuple):
     """Memory that can be had, and who says so.
 
     Attributes

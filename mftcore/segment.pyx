@@ -6,7 +6,6 @@ No algorithm here: ``include/mftcore/segment.h`` and ``named.h`` make, check and
 import fcntl
 import os
 import weakref
-from multiprocessing import reduction
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -398,6 +397,8 @@ cdef class Segment:
         self.check()
         kind, version = self.seg.layout.kind, self.seg.layout.version
         what = self.what
+        from multiprocessing import reduction  # here: it is a quarter of the import time, and few need it
+
         if self.name is not None:
             return _receive_name, (kind, version, what.partition(" ")[0], self.name, self.instance)
         return _receive_fd, (kind, version, what, reduction.DupFd(self.seg.fd))

@@ -1,0 +1,602 @@
+"""`SpscRing`: lifetime, checks, exceptions, words; the algorithm is ``include/mftcore/ring.h``."""
+
+from collections import namedtuple
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memset
+
+from mftcore.segment cimport (
+    MFT_E_CORRUPT,
+    MFT_FULL,
+    MFT_KIND_RING,
+    MFT_OK,
+    mft_now_ns,
+    mft_role_epoch,
+    mft_segment_self,
+    mft_watch_alive,
+    mft_watch_close,
+    mft_watch_init,
+)
+
+import numpy
+
+from mftcore.errors import LayoutError, RecordError
+from mftcore.layout import canonical_text, dtype_from_text, record_dtype
+
+
+cdef enum:
+    RELEASE_GIL_BYTES = 1 << 18     # below this a batch copy is shorter than giving the GIL away and back
+
+cdef object ndarray = numpy.ndarray
+
+RingCounters = namedtuple("RingCounters", ["pushed", "popped", "full", "high_water"])
+RingCounters.__doc__ = """What went through a ring, ever, over all its producers and consumers.
+
+Attributes
+----------
+pushed, popped : int
+    Records; their difference is the fill.
+full : int
+    Records refused because the ring was full.
+high_water : int
+    Largest fill seen. Exact from an eighth of the capacity on; below that a sample by the consumer, never too large.
+"""
+
+
+@cython.final
+cdef class SpscRing:
+    """A ring of fixed-size records from one producer to one consumer, in shared memory.
+
+    A handle: it holds no role and can be given to a child process as an argument. Make one with `create` or `attach`,
+    then ask it for a `producer` or a `consumer`.
+
+    Promise: the consumer gets whole records, each once, in the order of their pushes. Full and empty are results, not
+    errors. A producer killed at any instant leaves no torn record, and its successor carries on. A consumer killed
+    inside a call leaves the records of that call in the ring or loses them, never a part of one.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Of a record; ``V64`` for a ring of 64 opaque bytes.
+    record_size : int
+        Bytes per record.
+    capacity : int
+        Records that fit: the power of two at or above what was asked for.
+    name : str or None
+        None for anonymous memory.
+
+    Notes
+    -----
+    Layout and memory orders: ``mftcore/include/mftcore/ring.h`` and ``docs/ring.md``. Processes of the same user can
+    write to the memory; the promise holds against their deaths, not against their ill will.
+    """
+
+    def __init__(self):
+        raise TypeError("SpscRing has no constructor; use SpscRing.create(...) or SpscRing.attach(name)")
+
+    @staticmethod
+    def create(dtype, capacity, *, name=None):
+        """Make a ring.
+
+        Parameters
+        ----------
+        dtype : dtype-like or int
+            Of a record, or its size in bytes.
+        capacity : int
+            Records that must fit, at least 1; rounded up to a power of two.
+        name : str, optional
+            For processes that are not each other's children: up to 200 letters, digits, ``.``, ``_``, ``-``. Without
+            one the memory is anonymous. Closing this handle takes the name away.
+
+        Raises
+        ------
+        LayoutError
+            A record type that cannot be shared: with object or big-endian fields.
+        RecordError
+            A capacity below 1 or beyond 2^32, something that is no record type, a bad name.
+        MemoryRefused
+            So much memory is not available; nothing was made.
+        NameInUse
+            A segment of this name exists.
+        """
+        cdef SpscRing self = SpscRing.__new__(SpscRing)
+        cdef uint64_t data_bytes, slots
+        record = record_dtype(dtype)
+        slots = _checked_capacity(capacity)
+        data_bytes = mft_ring_data_bytes(slots, record.itemsize)
+        if data_bytes == 0:
+            raise RecordError(f"a ring of {slots} records of {record.itemsize} bytes is beyond any machine")
+        self.start(Segment.make(
+            MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", record_bytes=record.itemsize, capacity=slots,
+            data_bytes=data_bytes, dtype=canonical_text(record), name=_checked_name_type(name),
+        ))
+        self.segment.publish()
+        return self
+
+    @staticmethod
+    def attach(name, dtype=None):
+        """Attach to a named ring that another process made.
+
+        Parameters
+        ----------
+        name : str
+        dtype : dtype-like or int, optional
+            What the records should be; refused when they are not. Without it, the ring's own type is taken.
+
+        Raises
+        ------
+        NoSuchSegment, LayoutError, UnsafePath
+            There is none; it is damaged, of another kind, version or record type; it is not ours alone.
+        """
+        cdef SpscRing self = SpscRing.__new__(SpscRing)
+        self.start(Segment.attach(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", _checked_name_type(name, True)))
+        if dtype is not None:
+            expected = canonical_text(record_dtype(dtype))
+            if self.segment.dtype_text != expected:
+                found = self.segment.dtype_text
+                self.close()
+                raise LayoutError(f"SpscRing '{name}' holds records of {found}, expected {expected}")
+        return self
+
+    @staticmethod
+    def attach_fd(int fd):
+        """Attach to the anonymous ring behind a descriptor from SCM_RIGHTS; takes the descriptor over.
+
+        Raises
+        ------
+        LayoutError
+            The descriptor is not of a ring of this user.
+        """
+        cdef SpscRing self = SpscRing.__new__(SpscRing)
+        self.start(Segment.attach_fd(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", fd))
+        return self
+
+    @staticmethod
+    def remove(name):
+        """Take away the name of a ring whose users are all dead; `RoleTaken` names the one who lives."""
+        Segment.remove(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", _checked_name_type(name, True))
+
+    cdef int start(self, Segment segment) except -1:
+        cdef int rc = mft_ring_open(&self.ring, &segment.seg)
+        if rc == MFT_E_CORRUPT:
+            segment.corrupt("more records popped than pushed, or more in it than fit")
+        if rc != MFT_OK:
+            segment._fail(rc, 0)
+        self.segment = segment
+        self.dtype = dtype_from_text(segment.dtype_text)
+        if <uint64_t>self.dtype.itemsize != self.ring.record_bytes:
+            raise LayoutError(
+                f"{segment.what}: records have {self.ring.record_bytes} bytes and {self.dtype} has "
+                f"{self.dtype.itemsize}"
+            )
+        return 0
+
+    cdef int check(self) except -1:
+        if self.segment is None:
+            raise TypeError("this SpscRing was never opened; use SpscRing.create(...) or SpscRing.attach(name)")
+        self.segment.check()
+        return 0
+
+    def producer(self):
+        """Claim the pushing end.
+
+        Raises
+        ------
+        RoleTaken
+            There is a producer, and its process lives. A dead one is succeeded, under a new epoch.
+        """
+        cdef SpscProducer endpoint = SpscProducer.__new__(SpscProducer)
+        self.check()
+        endpoint.start(self, MFT_RING_PRODUCER, "producer")
+        return endpoint
+
+    def consumer(self):
+        """Claim the popping end; it starts at the oldest record that nobody popped.
+
+        Raises
+        ------
+        RoleTaken
+            There is a consumer, and its process lives. A dead one is succeeded, under a new epoch.
+        """
+        cdef SpscConsumer endpoint = SpscConsumer.__new__(SpscConsumer)
+        self.check()
+        endpoint.start(self, MFT_RING_CONSUMER, "consumer")
+        return endpoint
+
+    def counters(self):
+        """Return `RingCounters`; needs no role. Each number was right at some instant of the call."""
+        cdef mft_ring_counters_t c
+        self.check()
+        mft_ring_counters(&self.ring, &c)
+        return RingCounters(c.pushed, c.popped, c.full, c.high_water)
+
+    @property
+    def record_size(self):
+        return self.ring.record_bytes
+
+    @property
+    def capacity(self):
+        return self.ring.capacity
+
+    @property
+    def name(self):
+        return None if self.segment is None else self.segment.name
+
+    def fileno(self):
+        """Return the descriptor of the memory, for SCM_RIGHTS; it stays this handle's own."""
+        self.check()
+        return self.segment.fileno()
+
+    def close(self):
+        """Give the handle back; its endpoints go on until they are closed. Twice does nothing."""
+        if self.segment is not None:
+            self.segment.close()
+
+    def __enter__(self):
+        self.check()
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __reduce__(self):
+        self.check()
+        return _receive, (self.segment,)
+
+    def __repr__(self):
+        if self.segment is None or self.segment.is_closed:
+            return "<SpscRing closed>"
+        return f"<{self.segment.what} of {self.capacity} x {self.record_size} bytes>"
+
+
+def _receive(Segment segment):
+    cdef SpscRing self = SpscRing.__new__(SpscRing)
+    self.start(segment)
+    return self
+
+
+cdef uint64_t _checked_capacity(object capacity) except 0:
+    try:
+        wanted = capacity.__index__()
+    except AttributeError:
+        raise RecordError(f"a capacity is a whole number of records, not {capacity!r}") from None
+    if isinstance(capacity, bool) or not 1 <= wanted <= MFT_RING_MAX_CAPACITY:
+        raise RecordError(f"a capacity is between 1 and {MFT_RING_MAX_CAPACITY} records, not {capacity!r}")
+    return 1 << (wanted - 1).bit_length()
+
+
+cdef str _checked_name_type(object name, bint needed=False):
+    if name is None and not needed:
+        return None
+    if not isinstance(name, str):
+        raise RecordError(f"a name is a string, not {name!r}")
+    return str(name)
+
+
+cdef class RingEndpoint(Endpoint):
+    """What the two ends of an `SpscRing` share."""
+
+    def __cinit__(self):
+        memset(&self.ring, 0, sizeof(self.ring))
+        mft_watch_init(&self.watch)
+
+    def __dealloc__(self):
+        mft_watch_close(&self.watch)
+
+    cdef int start(self, SpscRing ring, int role, str role_name) except -1:
+        cdef int rc
+        self.open(ring.segment, role, role_name)
+        rc = mft_ring_open(&self.ring, &self.segment.seg)
+        if rc != MFT_OK:
+            self.shut()
+            self.bad(rc)
+        self.self_word = mft_segment_self(&self.segment.seg)
+        self._dtype = ring.dtype
+        return 0
+
+    cdef int bad(self, int64_t rc) except -1:
+        return self.segment.corrupt(f"more records in it than fit, or more popped than pushed ({rc})")
+
+    cdef bint peer_alive(self, unsigned role) except -1:
+        self.check()
+        return mft_watch_alive(&self.watch, &self.segment.seg, role, self.self_word, mft_now_ns())
+
+    cdef int wrong_size(self, object what, Py_ssize_t found) except -1:
+        raise RecordError(
+            f"a record of {self.segment.what} has {self.ring.record_bytes} bytes, this {type(what).__name__} has {found}"
+        )
+
+    cdef int check_batch(self, object array, Py_ssize_t found) except -1:
+        if type(array) is ndarray and array.dtype is not self._dtype and array.dtype != self._dtype:
+            # opaque bytes on either side: only the size can be compared
+            if self._dtype.type is not numpy.void or self._dtype.names is not None:
+                raise RecordError(f"records of {self.segment.what} are {self._dtype}, this array has {array.dtype}")
+        if <uint64_t>found % self.ring.record_bytes != 0:
+            self.wrong_size(array, found)
+        return 0
+
+    @property
+    def record_size(self):
+        return self.ring.record_bytes
+
+    @property
+    def capacity(self):
+        return self.ring.capacity
+
+
+@cython.final
+cdef class SpscProducer(RingEndpoint):
+    """The pushing endpoint of an `SpscRing`; from `SpscRing.producer`.
+
+    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, never
+    enters the kernel.
+
+    Attributes
+    ----------
+    record_size, capacity : int
+        Bytes per record; records that fit.
+    epoch : int
+        Which producer this ring has had, counted from 1; the consumer sees it change when a dead one is succeeded.
+    consumer_alive : bool
+        Whether a live process holds the other end; at most one millisecond old.
+    consumer_epoch : int
+        Which consumer the ring has had last; 0: none yet.
+
+    Raises
+    ------
+    ForkedError
+        In a forked child: endpoints do not cross fork; claim a new one there.
+    ClosedError
+        After `close`.
+
+    Notes
+    -----
+    Layout and orders: ``mftcore/include/mftcore/ring.h``. Last-seen indices: rigtorp/SPSCQueue, README,
+    "Implementation".
+    """
+
+    def push(self, record):
+        """Append one record.
+
+        Parameters
+        ----------
+        record : bytes or any contiguous buffer
+            Of exactly `record_size` bytes. Exact ``bytes`` are fastest.
+
+        Returns
+        -------
+        bool
+            False when full: back-pressure, not an error; it is counted and nothing was written.
+
+        Raises
+        ------
+        RecordError
+            Another size.
+        LayoutError
+            The indices in shared memory are out of their bounds: something else wrote there.
+        """
+        cdef int rc
+        if type(record) is bytes and <uint64_t>PyBytes_GET_SIZE(record) == self.ring.record_bytes:
+            self.check()
+            rc = mft_ring_push(&self.ring, PyBytes_AS_STRING(record))
+            if rc < 0:
+                self.bad(rc)
+            return rc == MFT_OK
+        return self.push_buffer(record)
+
+    cdef object push_buffer(self, object record):
+        cdef Py_buffer view
+        cdef int rc
+        self.check()
+        PyObject_GetBuffer(record, &view, PyBUF_SIMPLE)
+        try:
+            self.check()  # again: the record's own code has run and may have closed us
+            if <uint64_t>view.len != self.ring.record_bytes:
+                self.wrong_size(record, view.len)
+            rc = mft_ring_push(&self.ring, view.buf)
+        finally:
+            PyBuffer_Release(&view)
+        if rc < 0:
+            self.bad(rc)
+        return rc == MFT_OK
+
+    def push_many(self, records):
+        """Append the first records of an array, as many as fit.
+
+        Parameters
+        ----------
+        records : contiguous ndarray of the ring's dtype, or any contiguous buffer of whole records
+
+        Returns
+        -------
+        int
+            How many were appended; the rest, refused for want of room, is counted. Each run up to the end of the
+            memory becomes visible at once.
+
+        Raises
+        ------
+        RecordError
+            An array of another dtype, or no whole number of records.
+        LayoutError
+            The indices in shared memory are out of their bounds.
+        """
+        cdef Py_buffer view
+        cdef int64_t done = 0
+        cdef uint64_t count
+        self.check()
+        PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+        try:
+            self.check_batch(records, view.len)
+            count = <uint64_t>view.len // self.ring.record_bytes
+            if view.len < RELEASE_GIL_BYTES:
+                self.check()
+                done = mft_ring_push_many(&self.ring, view.buf, count)
+            else:
+                self.enter()
+                with nogil:
+                    done = mft_ring_push_many(&self.ring, view.buf, count)
+                self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        if done < 0:
+            self.bad(done)
+        return done
+
+    @property
+    def consumer_alive(self):
+        return self.peer_alive(MFT_RING_CONSUMER)
+
+    @property
+    def consumer_epoch(self):
+        self.check()
+        return mft_role_epoch(&self.segment.seg, MFT_RING_CONSUMER)
+
+
+@cython.final
+cdef class SpscConsumer(RingEndpoint):
+    """The popping endpoint of an `SpscRing`; from `SpscRing.consumer`.
+
+    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, never
+    enters the kernel.
+
+    Attributes
+    ----------
+    record_size, capacity : int
+        Bytes per record; records that fit.
+    epoch : int
+        Which consumer this ring has had, counted from 1.
+    waiting : int
+        Records that can be popped now.
+    producer_alive : bool
+        Whether a live process holds the other end; at most one millisecond old. Records of a dead one are still there.
+    producer_epoch : int
+        Which producer the ring has had last; 0: none yet. Read it when the stream may have changed hands: a strict
+        sequence inside the records shows where.
+
+    Raises
+    ------
+    ForkedError
+        In a forked child: endpoints do not cross fork; claim a new one there.
+    ClosedError
+        After `close`.
+    """
+
+    def pop(self):
+        """Take the oldest record.
+
+        Returns
+        -------
+        bytes or None
+            None when empty. If this process is killed between this call and the use of the record, it is lost.
+
+        Raises
+        ------
+        LayoutError
+            The indices in shared memory are out of their bounds.
+        """
+        cdef uint64_t count = 1
+        cdef const void *place = NULL
+        cdef int rc
+        self.check()
+        rc = mft_ring_peek(&self.ring, &count, &place)
+        if rc == MFT_OK:
+            record = PyBytes_FromStringAndSize(<const char *>place, self.ring.record_bytes)
+            mft_ring_release(&self.ring, 1)  # only now: without memory for the copy, the record stays
+            return record
+        if rc < 0:
+            self.bad(rc)
+        return None
+
+    def pop_into(self, buffer):
+        """Take the oldest record into a writable, contiguous buffer of exactly `record_size` bytes.
+
+        Returns
+        -------
+        bool
+            False when empty; the buffer is then untouched.
+
+        Raises
+        ------
+        RecordError
+            Another size.
+        LayoutError
+            The indices in shared memory are out of their bounds.
+        """
+        cdef Py_buffer view
+        cdef int rc
+        self.check()
+        if type(buffer) is bytearray and <uint64_t>PyByteArray_GET_SIZE(buffer) == self.ring.record_bytes:
+            rc = mft_ring_pop(&self.ring, PyByteArray_AS_STRING(buffer))
+        else:
+            PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+            try:
+                self.check()
+                if <uint64_t>view.len != self.ring.record_bytes:
+                    self.wrong_size(buffer, view.len)
+                rc = mft_ring_pop(&self.ring, view.buf)
+            finally:
+                PyBuffer_Release(&view)
+        if rc < 0:
+            self.bad(rc)
+        return rc == MFT_OK
+
+    def pop_many(self, out):
+        """Take the oldest records, as many as there are and as fit into an array.
+
+        Parameters
+        ----------
+        out : writable, contiguous ndarray of the ring's dtype, or any such buffer of whole records
+
+        Returns
+        -------
+        int
+            How many of its first records were filled; 0 when empty. If this process is killed inside the call,
+            the records of this call are lost or still there, whole.
+
+        Raises
+        ------
+        RecordError
+            An array of another dtype, or no whole number of records.
+        LayoutError
+            The indices in shared memory are out of their bounds.
+        """
+        cdef Py_buffer view
+        cdef int64_t done = 0
+        cdef uint64_t count
+        self.check()
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+        try:
+            self.check_batch(out, view.len)
+            count = <uint64_t>view.len // self.ring.record_bytes
+            if view.len < RELEASE_GIL_BYTES:
+                self.check()
+                done = mft_ring_pop_many(&self.ring, view.buf, count)
+            else:
+                self.enter()
+                with nogil:
+                    done = mft_ring_pop_many(&self.ring, view.buf, count)
+                self.leave()
+        finally:
+            PyBuffer_Release(&view)
+        if done < 0:
+            self.bad(done)
+        return done
+
+    @property
+    def waiting(self):
+        cdef mft_ring_counters_t c
+        self.check()
+        mft_ring_counters(&self.ring, &c)
+        return c.pushed - c.popped
+
+    @property
+    def producer_alive(self):
+        return self.peer_alive(MFT_RING_PRODUCER)
+
+    @property
+    def producer_epoch(self):
+        self.check()
+        return mft_role_epoch(&self.segment.seg, MFT_RING_PRODUCER)

@@ -335,6 +335,12 @@ cdef class Segment:
         return self.closed
 
     @property
+    def kind(self):
+        """int: which structure lies in it."""
+        self.check()
+        return self.seg.layout.kind
+
+    @property
     def dtype_text(self):
         """str: the canonical text of the record type."""
         self.check()

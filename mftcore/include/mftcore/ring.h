@@ -153,10 +153,10 @@ static inline int mft_ring_claim(mft_ring_t *r, uint64_t *count, void **place)
 {
     const uint64_t tail = atomic_load_explicit(&r->shared->tail, memory_order_relaxed);
     const uint64_t to_end = r->capacity - (tail & r->mask);
-    uint64_t wanted = *count < to_end ? *count : to_end, room;
+    uint64_t wanted = *count < to_end ? *count : to_end, used = tail - r->head_seen, room;
     int rc;
 
-    if (tail - r->head_seen + wanted > r->look_at) {
+    if (used >= r->look_at || wanted > r->look_at - used) { /* no sum: a damaged tail would make it small */
         rc = mft_ring_look(r, tail, wanted);
         if (rc < 0)
             return rc;

@@ -1,13 +1,16 @@
 """`SpscRing`: one producer, one consumer, records of one size."""
 
 from types import TracebackType
-from typing import Any, NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
 from mftcore.segment import Endpoint
+
+# an ndarray declares itself a buffer to the type checker from Python 3.12 on only
+_Bytes: TypeAlias = Buffer | npt.NDArray[Any]
 
 class RingCounters(NamedTuple):
     pushed: int
@@ -51,8 +54,8 @@ class RingEndpoint(Endpoint):
 
 @final
 class SpscProducer(RingEndpoint):
-    def push(self, record: Buffer) -> bool: ...
-    def push_many(self, records: Buffer) -> int: ...
+    def push(self, record: _Bytes) -> bool: ...
+    def push_many(self, records: _Bytes) -> int: ...
     @property
     def consumer_alive(self) -> bool: ...
     @property
@@ -61,8 +64,8 @@ class SpscProducer(RingEndpoint):
 @final
 class SpscConsumer(RingEndpoint):
     def pop(self) -> bytes | None: ...
-    def pop_into(self, buffer: Buffer) -> bool: ...
-    def pop_many(self, out: Buffer) -> int: ...
+    def pop_into(self, buffer: _Bytes) -> bool: ...
+    def pop_many(self, out: _Bytes) -> int: ...
     @property
     def waiting(self) -> int: ...
     @property

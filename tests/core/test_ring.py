@@ -10,7 +10,9 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -317,13 +319,13 @@ def test_a_record_type_that_cannot_be_shared_is_refused(dtype: object) -> None:
 
 
 def test_a_request_beyond_the_available_memory_is_refused_before_anything_is_made(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, open_descriptors: Callable[[], list[str]]
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: memory.Available(100_000, "this test"))
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(MemoryRefused, match=r"needs 1052800 bytes of memory, and this test leaves 100000"):
         SpscRing.create(64, 16384)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     SpscRing.create(64, 64).close()
 
 
@@ -349,9 +351,8 @@ def test_two_threads_on_one_endpoint_get_role_busy_and_lose_nothing() -> None:
             try:
                 for _ in range(100):
                     mine += tx.push(bytes(8))
-            except RoleBusy as error:
+            except RoleBusy:
                 busy += 1
-                assert "another thread" in str(error)
     finally:
         stop.set()
         thread.join()
@@ -436,8 +437,11 @@ def test_a_record_whose_own_code_closes_the_endpoint_is_refused() -> None:
         tx.push(Closing(8))
 
 
-def test_endpoints_outlive_their_handle_and_the_memory_goes_with_the_last() -> None:
-    fds = set(os.listdir("/proc/self/fd"))
+def test_endpoints_outlive_their_handle_and_the_memory_goes_with_the_last(
+    open_descriptors: Callable[[], list[str]],
+) -> None:
+    gc.collect()
+    fds = open_descriptors()
     ring = SpscRing.create(8, 4)
     tx, rx = ring.producer(), ring.consumer()
     ring.close()
@@ -446,7 +450,7 @@ def test_endpoints_outlive_their_handle_and_the_memory_goes_with_the_last() -> N
     tx.close()
     assert rx.pop() is None
     rx.close()
-    assert set(os.listdir("/proc/self/fd")) == fds
+    assert open_descriptors() == fds
     ring = SpscRing.create(8, 4)
     tx, rx = ring.producer(), ring.consumer()
     del ring
@@ -471,11 +475,14 @@ def test_a_garbage_cycle_with_an_endpoint_gives_the_role_back() -> None:
     assert ring.producer().epoch == 2
 
 
-def test_creating_and_closing_leaks_neither_descriptors_nor_mappings() -> None:
+def test_creating_and_closing_leaks_neither_descriptors_nor_mappings(
+    open_descriptors: Callable[[], list[str]],
+) -> None:
     def count() -> tuple[int, int]:
-        with open("/proc/self/maps", encoding="ascii") as maps:
-            return len(os.listdir("/proc/self/fd")), sum("mftcore (deleted)" in line for line in maps)
+        with Path("/proc/self/maps").open(encoding="ascii") as maps:
+            return len(open_descriptors()), sum("mftcore (deleted)" in line for line in maps)
 
+    gc.collect()
     before = count()
     for _ in range(500):
         ring = SpscRing.create(64, 16)
@@ -574,5 +581,5 @@ def test_a_descriptor_can_be_handed_over_and_anything_else_is_refused() -> None:
     again = SpscRing.attach_fd(os.dup(ring.fileno()))
     assert again.consumer().pop() == b"12345678"
     assert not os.get_inheritable(again.fileno())
-    with mftcore.Doorbell.create() as bell, pytest.raises(LayoutError, match="file type|file size"):
+    with mftcore.Doorbell.create() as bell, pytest.raises(LayoutError, match=r"file type|file size"):
         SpscRing.attach_fd(os.dup(bell.fileno()))

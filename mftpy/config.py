@@ -204,9 +204,14 @@ def _expected(setting: _Setting) -> str:
 
 
 def _range(key: Key) -> str:
-    low = f"above {key.above:,.15g}" if key.above is not None else f"from {key.least:,.15g}" if key.least is not None else ""
-    high = f"{'and at most' if key.above is not None else 'to'} {key.most:,.15g}" if key.most is not None else ""
-    return f"{low} {high}".strip()
+    words = []
+    if key.above is not None:
+        words.append(f"above {key.above:,.15g}")
+    elif key.least is not None:
+        words.append(f"from {key.least:,.15g}")
+    if key.most is not None:
+        words.append(f"{'and at most' if key.above is not None else 'to'} {key.most:,.15g}")
+    return " ".join(words)
 
 
 def _plain(name: str) -> str:

@@ -224,6 +224,7 @@ def test_a_live_holder_is_named_and_a_dead_one_succeeded_under_a_new_epoch(metho
         rx = ring.consumer()
         child = context.Process(target=claim_and_wait, args=(ring, theirs))
         child.start()
+        assert mine.poll(60)
         assert mine.recv() == 1
         assert rx.producer_alive
         with pytest.raises(RoleTaken, match=f"process {child.pid} is its producer") as caught:
@@ -551,6 +552,7 @@ def test_what_a_killed_creator_left_can_be_read_and_removed(own_name: str) -> No
     mine, theirs = context.Pipe()
     child = context.Process(target=make_named_and_wait, args=(own_name, theirs))
     child.start()
+    assert mine.poll(60)
     assert mine.recv() == "made"
     child.kill()
     child.join()

@@ -85,8 +85,8 @@ cdef class Segment:
     cdef int publish(self) except -1                                # let others attach; last step of making
     cdef int pin(self) except -1
     cdef void unpin(self) noexcept
-    cdef uint64_t claim(self, unsigned role, str role_name) except 0    # the new epoch; RoleTaken
-    cdef void release(self, unsigned role) noexcept
+    cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0    # the new epoch; RoleTaken
+    cdef void release(self, unsigned role, uint64_t word) noexcept
     cdef int corrupt(self, str what) except -1                      # raises LayoutError
     cdef int _fail(self, int rc, uint64_t needed) except -1
 
@@ -95,6 +95,7 @@ cdef class Endpoint:
     """Base of producers, consumers, writers, readers: keeps the mapping alive, holds at most one role."""
     cdef Segment segment
     cdef int role                       # -1: none
+    cdef uint64_t word                  # with which the role was claimed
     cdef readonly uint64_t epoch        # of the role; 0 without one
     cdef uint32_t state                 # 0: usable; else ENDPOINT_CLOSED, ENDPOINT_BUSY
     cdef uint64_t born                  # fork generation in which it was made

@@ -61,7 +61,7 @@ cdef extern from "mftcore/named.h" nogil:
     void mft_segment_init(mft_segment_t *s) noexcept
     void mft_segment_detach(mft_segment_t *s) noexcept
     int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoch, uint64_t *holder) noexcept
-    int mft_role_release(mft_segment_t *s, unsigned role) noexcept
+    int mft_role_release(mft_segment_t *s, unsigned role, uint64_t word) noexcept
     int mft_role_dead(uint64_t word, uint64_t self) noexcept
     int mft_owner_pid(uint64_t word) noexcept
     int mft_named_directory(const char *path, int make) noexcept
@@ -295,8 +295,8 @@ cdef class Segment:
             self.unmapped = True
             mft_segment_detach(&self.seg)
 
-    cdef uint64_t claim(self, unsigned role, str role_name) except 0:
-        """Claim a role and return its new epoch; RoleTaken names the holder, a dead one is succeeded."""
+    cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0:
+        """Claim a role; return its new epoch, and in `word` what `release` wants. RoleTaken names the holder."""
         cdef uint64_t epoch = 0, holder = 0
         cdef int rc
         self.check()
@@ -307,10 +307,11 @@ cdef class Segment:
             raise RoleTaken(f"{self.what}: {who} is its {role_name} already, and there is one at a time", pid)
         if rc != MFT_OK:
             self.corrupt(f"the word that says who is its {role_name} is damaged")
+        word[0] = holder
         return epoch
 
-    cdef void release(self, unsigned role) noexcept:
-        mft_role_release(&self.seg, role)
+    cdef void release(self, unsigned role, uint64_t word) noexcept:
+        mft_role_release(&self.seg, role, word)
 
     cdef int corrupt(self, str what) except -1:
         raise LayoutError(f"{self.what}: {what}; something else writes to this memory, make a new one")
@@ -514,7 +515,7 @@ cdef class Endpoint:
         segment.pin()
         try:
             if role >= 0:
-                self.epoch = segment.claim(role, role_name)
+                self.epoch = segment.claim(role, role_name, &self.word)
         except BaseException:
             segment.unpin()
             raise
@@ -544,7 +545,7 @@ cdef class Endpoint:
             return
         self.state = ENDPOINT_CLOSED
         if self.role >= 0 and self.born == mft_fork_generation:
-            self.segment.release(self.role)
+            self.segment.release(self.role, self.word)
         self.segment.unpin()
 
     def close(self):

@@ -185,14 +185,15 @@ static pid_t child_that_claims(mft_segment_t *s, unsigned role)
 static void a_role_has_one_holder_and_the_second_learns_who(void)
 {
     mft_segment_t s;
-    uint64_t epoch = 0, holder = 0;
+    uint64_t epoch = 0, holder = 0, mine = 0;
 
     make(&s);
     CHECK(mft_role_epoch(&s, 1) == 0);
-    CHECK(mft_role_claim(&s, 1, &epoch, &holder) == MFT_OK && epoch == 1);
+    CHECK(mft_role_claim(&s, 1, &epoch, &mine) == MFT_OK && epoch == 1);
+    CHECK(mft_role_claim(&s, MFT_ROLES, &epoch, &holder) == MFT_E_ARGUMENT);
     CHECK(mft_role_claim(&s, 1, &epoch, &holder) == MFT_E_TAKEN && mft_owner_pid(holder) == getpid());
     CHECK(mft_role_claim(&s, 2, &epoch, &holder) == MFT_OK && epoch == 1);
-    CHECK(mft_role_release(&s, 1) == MFT_OK && mft_role_release(&s, 1) == MFT_E_LOST);
+    CHECK(mft_role_release(&s, 1, mine) == MFT_OK && mft_role_release(&s, 1, mine) == MFT_E_LOST);
     CHECK(mft_role_claim(&s, 1, &epoch, &holder) == MFT_OK && epoch == 2 && mft_role_epoch(&s, 1) == 2);
     mft_segment_detach(&s);
 }
@@ -264,7 +265,7 @@ static void *contend(void *ignored)
             CHECK(atomic_fetch_add(&inside, 1) == 0);
             CHECK(epoch == (uint64_t)atomic_fetch_add(&wins, 1) + 1);
             CHECK(atomic_fetch_sub(&inside, 1) == 1);
-            CHECK(mft_role_release(&contested, 0) == MFT_OK);
+            CHECK(mft_role_release(&contested, 0, holder) == MFT_OK);
         }
     }
     return NULL;

@@ -308,6 +308,21 @@ def test_no_descriptors_left_is_an_error_of_ours() -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "24\n24\n", "")
 
 
+def test_a_role_is_given_back_even_when_no_descriptors_are_left() -> None:
+    program = (
+        "import mftcore, resource\n"
+        "ring = mftcore.SpscRing.create(8, 4)\n"
+        "tx = ring.producer()\n"
+        "before = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))\n"
+        "tx.close()\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, before)\n"
+        "print(ring.producer().epoch)\n"
+    )
+    ran = run_python("-c", program)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "2\n", "")
+
+
 # ---- children ----
 
 

@@ -397,16 +397,17 @@ static inline int mft_role_dead(uint64_t word, uint64_t self)
     return !((word | self) & MFT_OWNER_FOREIGN) && !mft_owner_alive(word);
 }
 
-/* Claim a role: MFT_OK and the new epoch (from 1), or MFT_E_TAKEN and the holder's word. A live holder is never
- * displaced; a dead one is, by exactly one claimant. */
+/* Claim a role: MFT_OK, the new epoch (from 1) and in `*holder` our own word, to be kept for the release; or MFT_E_TAKEN
+ * and the holder's word. A live holder is never displaced; a dead one is, by exactly one claimant. */
 static inline int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoch, uint64_t *holder)
 {
-    mft_role_t *at = &s->header->roles[role];
     const uint64_t self = mft_segment_self(s);
     uint64_t seen, count;
+    mft_role_t *at;
 
     if (role >= MFT_ROLES)
         return MFT_E_ARGUMENT;
+    at = &s->header->roles[role];
     seen = atomic_load_explicit(&at->owner, memory_order_relaxed);
     do {
         if (seen != 0 && (!mft_checked_ok(seen) || !mft_role_dead(seen, self))) {
@@ -422,6 +423,7 @@ static inline int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoc
         atomic_store_explicit(&at->owner, 0, memory_order_release);
         return MFT_E_CORRUPT;
     }
+    *holder = self;
     *epoch = (count & MFT_CHECKED_BITS) + 1;
     /* SYNC epoch, with the acquire in mft_role_epoch: who sees the new holder's data after this sees its epoch too,
      * because all of them are stored later, with release. */
@@ -429,12 +431,11 @@ static inline int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoc
     return MFT_OK;
 }
 
-/* Give the role up; MFT_E_LOST when the caller's process does not hold it. */
-static inline int mft_role_release(mft_segment_t *s, unsigned role)
+/* Give the role up that was claimed with this word; MFT_E_LOST when it is not held with it (any more). The word is not
+ * made anew: without a free descriptor /proc would not tell our start time, and the role would stay ours for ever. */
+static inline int mft_role_release(mft_segment_t *s, unsigned role, uint64_t word)
 {
-    uint64_t self = mft_segment_self(s);
-
-    return atomic_compare_exchange_strong_explicit(&s->header->roles[role].owner, &self, 0, memory_order_release,
+    return atomic_compare_exchange_strong_explicit(&s->header->roles[role].owner, &word, 0, memory_order_release,
                                                    memory_order_relaxed)
                ? MFT_OK
                : MFT_E_LOST;

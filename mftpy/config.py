@@ -93,7 +93,7 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = N
     """
     given: dict[str, dict[str, Any]] = {section: {} for section in SETTINGS}
     if path is not None:
-        _merge(given, _parse(path), str(path))
+        _merge(given, _parse(path), _file(path))
     for dotted, value in (overrides or {}).items():
         if value is not None:
             section, _, name = dotted.partition(".")
@@ -102,39 +102,40 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = N
         given["exchange"].setdefault("flow", "recording")
     hints = get_type_hints(Config)
     config = Config(**{section: hints[section](**values) for section, values in given.items()})
-    where = "configuration" if path is None else f"{path} with the flags given" if overrides else str(path)
+    where = "configuration" if path is None else f"{_file(path)} with the flags given" if overrides else _file(path)
     _check_together(config, where, live)
     return config
 
 
 def _parse(path: str | Path) -> dict[str, Any]:
     """Return the tables of a TOML file."""
+    name = _file(path)
     try:
         info = Path(path).stat()
         if stat.S_ISDIR(info.st_mode):
-            raise ConfigError(f"{path}: is a directory; name the TOML file itself")
+            raise ConfigError(f"{name}: is a directory; name the TOML file itself")
         if not stat.S_ISREG(info.st_mode):
-            raise ConfigError(f"{path}: is not a regular file")
+            raise ConfigError(f"{name}: is not a regular file")
         if info.st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: has {info.st_size} bytes, which no configuration needs; is it the right file?")
+            raise ConfigError(f"{name}: has {info.st_size} bytes, which no configuration needs; is it the right file?")
         content = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file; `mftpy config init` writes one") from error
+        raise ConfigError(f"{name}: there is no such file; `mftpy config init` writes one") from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{_shown(str(path))} cannot be the name of a file: {error}") from error
+        raise ConfigError(f"{name} cannot be the name of a file: {error}") from error
     if content.startswith(b"\xef\xbb\xbf"):
-        raise ConfigError(f"{path}: begins with a byte order mark, which TOML forbids; save it as UTF-8 without one")
+        raise ConfigError(f"{name}: begins with a byte order mark, which TOML forbids; save it as UTF-8 without one")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}: line {line} is not UTF-8 text; save the file as UTF-8") from error
+        raise ConfigError(f"{name}: line {line} is not UTF-8 text; save the file as UTF-8") from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply to be a configuration") from error
+        raise ConfigError(f"{name}: is nested too deeply to be a configuration") from error
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+        raise ConfigError(f"{name}: is not valid TOML: {error}") from error
 
 
 def _merge(given: dict[str, dict[str, Any]], tables: Mapping[str, Any], where: str) -> None:
@@ -212,6 +213,11 @@ def _range(key: Key) -> str:
     if key.most is not None:
         words.append(f"{'and at most' if key.above is not None else 'to'} {key.most:,.15g}")
     return " ".join(words)
+
+
+def _file(path: str | Path) -> str:
+    """Return a file's name fit for one line of a message."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _plain(name: str) -> str:
@@ -344,7 +350,7 @@ def check(path: str | Path) -> str:
     config = load(path, live=True)
     changed = [setting.path for setting, value in _values(config) if value != setting.default]
     what = f"it changes {', '.join(changed)}" if changed else "it changes nothing"
-    return f"{path}: valid for {config.venue.network}, {config.venue.instrument}; {what}"
+    return f"{_file(path)}: valid for {config.venue.network}, {config.venue.instrument}; {what}"
 
 
 def _values(config: Config) -> Iterator[tuple[_Setting, Any]]:

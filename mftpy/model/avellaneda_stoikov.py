@@ -19,8 +19,6 @@ Fernandez-Tapia, arXiv 1105.3115 (2013); its closed form as in Gueant, arXiv 160
 xi = gamma.
 """
 
-# ruff: noqa: PLR0917 - compiled functions are called by position
-
 from __future__ import annotations
 
 import math

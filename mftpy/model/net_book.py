@@ -4,8 +4,6 @@ Our quotes are in the book that we read. Were they counted, our skew would move 
 price, and how near to the opposite side we may quote, are taken from what the others have.
 """
 
-# ruff: noqa: PLR0917 - compiled functions are called by position
-
 from __future__ import annotations
 
 from typing import Final

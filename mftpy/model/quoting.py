@@ -4,8 +4,6 @@ One compiled call per decision, `Quoter.decide`; nothing is allocated in it. Ins
 lots; a level of the book and the account are the records that the shared structures hold.
 """
 
-# ruff: noqa: PLR0917 - compiled functions are called by position
-
 from __future__ import annotations
 
 import math

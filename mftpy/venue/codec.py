@@ -30,6 +30,28 @@ from mftpy.venue.messages import (
 )
 from mftpy.venue.scale import Levels, Scale
 
+__all__ = [
+    "Book",
+    "Event",
+    "Notification",
+    "ProtocolError",
+    "PublicTrade",
+    "Reply",
+    "Scale",
+    "decode",
+    "decode_account_summary",
+    "decode_book",
+    "decode_index",
+    "decode_light_ticker",
+    "decode_notification",
+    "decode_orders",
+    "decode_portfolio",
+    "decode_result",
+    "decode_system",
+    "decode_ticker",
+    "decode_trades",
+]
+
 T = TypeVar("T")
 
 EXCERPT: Final = 60

@@ -47,8 +47,9 @@ def address_of(url: str) -> WebSocketURI:
     try:
         uri = parse_uri(url)
     except (InvalidURI, ValueError) as error:  # ValueError: a port that is no number, half an IPv6 address
+        shown = repr(url) if "@" not in url else "the address given"  # what stands before an @ may be a password
         raise ConfigError(
-            f"{url!r} is not the address of an exchange: it should look like wss://host/path or ws://127.0.0.1:1234/path"
+            f"{shown} is not the address of an exchange: it should look like wss://host/path or ws://127.0.0.1:1234/path"
         ) from error
     if uri.user_info is not None:
         raise ConfigError("the address of an exchange must not hold a user name or password; logins are by key")

@@ -258,8 +258,6 @@ class Session:
             except ssl.SSLWantWriteError:
                 self._more_to_read, self._read_wants_write = False, True
                 break
-            except InterruptedError:
-                continue
             except OSError as error:
                 self._fail(error)
                 break
@@ -316,8 +314,6 @@ class Session:
             except ssl.SSLWantReadError:
                 self._write_wants_read = True
                 break
-            except InterruptedError:
-                continue
             except OSError as error:
                 backlog.clear()
                 if not self.closed:

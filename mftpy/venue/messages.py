@@ -257,12 +257,12 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
     """One tradable instrument."""
 
     instrument_name: str
-    product: str
     tick_size: float
     volume_tick_size: float
     min_order_amount: float
-    underlying: str
-    type: str
+    underlying: str = ""
+    type: str = ""
+    product: str = ""
     base_currency: str | None = None
     expiration_timestamp: Seconds | None = None
     strike_price: float | None = None

@@ -176,7 +176,7 @@ class Session:
         Raises
         ------
         ConnectionLostError
-            The connection is closed; the message was not sent.
+            The connection is closed; this message did not go out whole. What became of earlier ones is unknown.
         VenueError
             The exchange does not take what we send and the backlog is full; the message was not sent.
         """

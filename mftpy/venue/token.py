@@ -25,6 +25,8 @@ ALGORITHM: Final = "RS512"
 MOST_KEY_BYTES: Final = 65_536
 LEAST_KEY_BITS: Final = 2048
 WORD_BYTES: Final = 32
+LOCK_S: Final = 5.0
+LOCK_RETRY_S: Final = 0.005
 
 MOST_AHEAD_S: Final = 20.0
 """How far the last token's date may lie ahead of the clock. The exchange allows 30 s between it and its own clock."""
@@ -135,7 +137,7 @@ class TokenDates:
         Raises
         ------
         ResourceError
-            The file cannot be used.
+            The file cannot be used, or is kept locked by somebody else.
         VenueError
             The newest token is dated so far ahead of the clock that the exchange would refuse a later one: the clock
             was set back, or the file is damaged.
@@ -147,7 +149,7 @@ class TokenDates:
                 f"cannot open {self._path}, where the dates of logins are kept: {error.strerror}"
             ) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # released with the descriptor, also when we die
+            self._lock(fd)
             last_us = self._read(os.pread(fd, WORD_BYTES + 1, 0))
             now_us = round(self._clock() * 1e6)
             next_us = max(now_us, last_us + 1)
@@ -169,6 +171,20 @@ class TokenDates:
             os.close(fd)
         return next_us / 1e6
 
+    def _lock(self, fd: int) -> None:
+        """Lock until the descriptor is closed, also by our death. Everybody holds it for a moment only."""
+        end_s = time.monotonic() + LOCK_S
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end_s:
+                    raise ResourceError(
+                        f"another process has kept {self._path} locked for {LOCK_S:g} s, so the login cannot be dated; "
+                        "is one of yours stopped (Ctrl-Z)? Continue or end it"
+                    ) from None
+                time.sleep(LOCK_RETRY_S)
+
     def _read(self, word: bytes) -> int:
         if not word:
             return 0
@@ -180,6 +196,9 @@ class TokenDates:
 
 def login_token(key: LoginKey, dates: TokenDates) -> str:
     """Return a token for one ``public/login``; every login needs a new one.
+
+    When two connections log in at the same moment, the later token may arrive first, and the exchange then refuses
+    the other (`error_codes.AUTHENTICATION_FAILED`): try once more with a new token before believing it.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """Login tokens: whose key file is taken, what a token says, and that dates rise whoever takes them."""
 
 import base64
+import fcntl
 import json
 import os
 import pickle
@@ -170,6 +171,16 @@ def test_a_word_that_cannot_be_kept_is_a_sentence(tmp_path, word):
     with pytest.raises(ResourceError, match="dates of logins"):
         dates(word).take()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lock_that_somebody_keeps_is_a_sentence_and_not_a_hang(word, monkeypatch):
+    monkeypatch.setattr("mftpy.venue.token.LOCK_S", 0.02)
+    first = dates(word).take()
+    with word.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ResourceError, match=r"kept .* locked"):
+            dates(word).take()
+    assert dates(word).take() > first
 
 
 def test_threads_never_take_the_same_date(word):

@@ -102,7 +102,9 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = N
         given["exchange"].setdefault("flow", "recording")
     hints = get_type_hints(Config)
     config = Config(**{section: hints[section](**values) for section, values in given.items()})
-    where = "configuration" if path is None else f"{_file(path)} with the flags given" if overrides else _file(path)
+    where = "configuration" if path is None else _file(path)
+    if path is not None and any(value is not None for value in (overrides or {}).values()):
+        where += " with the flags given"
     _check_together(config, where, live)
     return config
 

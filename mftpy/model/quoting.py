@@ -168,9 +168,9 @@ def _make_decide(sources: int) -> Any:
                 row.ask_unrounded = terms.ask
                 row.horizon_s = horizon_s
                 bid_ticks, ask_ticks = quote_ticks(bid, ask, mid, net_bid, net_ask, p.min_distance_ticks)
-                if position_lots + p.clip_lots > p.max_position_lots:
+                if position_lots > p.max_position_lots - p.clip_lots:
                     reasons |= _AT_LONG_LIMIT
-                if position_lots - p.clip_lots < -p.max_position_lots:
+                if position_lots < p.clip_lots - p.max_position_lots:
                     reasons |= _AT_SHORT_LIMIT
                 if bid_ticks < 1 or bid_ticks >= ask_ticks:
                     reasons |= _CROSSED
@@ -346,7 +346,9 @@ def warm_up() -> WarmUp:
         What is on disk is damaged; the sentence says which directory to delete.
     """
     started_s = time.monotonic()
-    for _ in range(len(DISPATCHERS)):
+    compiled_before = -1
+    while compiled_before < (compiled_now := sum(len(d.signatures) for d in DISPATCHERS)):
+        compiled_before = compiled_now
         try:
             _call_all()
             break
@@ -359,7 +361,7 @@ def warm_up() -> WarmUp:
                 f"the cache of compiled code in {decide.stats.cache_path} is damaged; delete that directory"
             ) from error
     else:
-        _call_all()
+        raise ResourceError(f"the model cannot be compiled: {cache_note()}")
     from_cache = not any(sum(d.stats.cache_misses.values()) or not d.stats.cache_path for d in DISPATCHERS)
     return WarmUp(time.monotonic() - started_s, from_cache, cache_note())
 

@@ -137,7 +137,17 @@ def _parse(path: str | Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{name}: is nested too deeply to be a configuration") from error
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        raise ConfigError(f"{name}: is not valid TOML: {error}") from error
+        raise ConfigError(f"{name}: {_toml_fault(content.decode('utf-8'), str(error))}") from error
+
+
+def _toml_fault(text: str, fault: str) -> str:
+    """Return what is wrong with a file that is not TOML; a key that is there twice by its name."""
+    place = re.search(r"at line (\d+)", fault)
+    if place is not None and "overwrite a value" in fault:
+        key, equals, _ = text.split("\n")[int(place[1]) - 1].partition("=")
+        if equals:
+            return f"line {place[1]}: {_plain(key.strip())} has a value already"
+    return f"is not valid TOML: {fault}"
 
 
 def _merge(given: dict[str, dict[str, Any]], tables: Mapping[str, Any], where: str) -> None:

@@ -323,7 +323,7 @@ def test_an_unknown_flag_name_is_refused(key):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"[model]\ngamma_per_usd = 1\ngamma_per_usd = 2\n", "line 3"),
+        (b"[model]\ngamma_per_usd = 1\ngamma_per_usd = 2\n", "line 3: gamma_per_usd has a value already"),
         (b"[model]\n[model]\n", "line 2"),
         (b"\xef\xbb\xbf[model]\n", "byte order mark"),
         ("[venue]\n# Prüfung\n".encode("latin-1"), "line 2 is not UTF-8"),

@@ -290,6 +290,11 @@ def test_the_bid_floors_and_the_ask_ceils(bid, ask, expected):
     assert quote_ticks(bid, ask, 100.0, 90, 110, -50) == expected
 
 
+@pytest.mark.parametrize(("bid", "ask", "expected"), [(150, 160, (109, 160)), (40, 50, (40, 91)), (110, 90, (109, 91))])
+def test_neither_side_reaches_the_others_even_when_no_distance_is_kept(bid, ask, expected):
+    assert quote_ticks(float(bid), float(ask), 100.0, 90, 110, -1000) == expected
+
+
 @given(st.floats(1, 1e6), st.floats(0.01, 1e4), st.integers(-(10**4), 10**6), st.integers(1, 100), st.integers(0, 50))
 def test_neither_side_reaches_the_others_or_comes_too_near_the_fair_price(mid, half, net_bid, spread, distance):
     net_ask = net_bid + spread

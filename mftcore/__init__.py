@@ -6,6 +6,20 @@ handle holds no role, its endpoints (producer, writer, reader, ...) do. See ``do
 
 from pathlib import Path
 
+from mftcore.book import (
+    BOOK_CROSSED,
+    BOOK_EMPTY,
+    BOOK_ONE_SIDED,
+    BOOK_RESYNCING,
+    BOOK_STALE,
+    LEVEL,
+    BookReader,
+    BookStamp,
+    BookTop,
+    BookWriter,
+    MasterBook,
+    SeqlockBook,
+)
 from mftcore.doorbell import Doorbell
 from mftcore.errors import (
     ClosedError,
@@ -22,26 +36,52 @@ from mftcore.errors import (
     UnsafePath,
     Unstable,
 )
+from mftcore.histogram import Histogram, HistogramRecorder
+from mftcore.orders import Order, OrderManager, OrderState, OrderTableFull, UnknownOrder
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
+from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
 from mftcore.version import __version__
 
 __all__ = [
+    "BOOK_CROSSED",
+    "BOOK_EMPTY",
+    "BOOK_ONE_SIDED",
+    "BOOK_RESYNCING",
+    "BOOK_STALE",
+    "BookReader",
+    "BookStamp",
+    "BookTop",
+    "BookWriter",
     "ClosedError",
     "Doorbell",
     "ForkedError",
+    "Histogram",
+    "HistogramRecorder",
     "KernelError",
+    "LEVEL",
     "LayoutError",
+    "MasterBook",
     "MemoryRefused",
     "MftError",
     "NameInUse",
     "NoSuchSegment",
+    "Order",
+    "OrderManager",
+    "OrderState",
+    "OrderTableFull",
     "RecordError",
     "RingCounters",
     "RoleBusy",
     "RoleTaken",
+    "Seqlock",
+    "SeqlockBook",
+    "SeqlockReader",
+    "SeqlockWriter",
     "SpscConsumer",
     "SpscProducer",
     "SpscRing",
+    "Stamp",
+    "UnknownOrder",
     "UnsafePath",
     "Unstable",
     "__version__",

@@ -34,11 +34,11 @@ class OrderState(IntEnum):
         return self >= OrderState.FILLED
 
 
-class OrderTableFull(MftError):
+class OrderTableFull(MftError):  # noqa: N818 (the condition is the name)
     """All slots hold live orders; nothing was added. Cancel some, or create the manager with more capacity."""
 
 
-class UnknownOrder(MftError, KeyError):
+class UnknownOrder(MftError, KeyError):  # noqa: N818
     """No order of that id is known; nothing was changed."""
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 SLOTS_PER_SIDE: Final = 8
 """Quote slots a side that the records have room for; the number of levels quoted is configured."""
@@ -184,6 +185,6 @@ STATUS: Final = np.dtype(
 """What a process has done so far. ``turns`` is bumped by a completed turn of its loop and by nothing else."""
 
 
-def blank(dtype: np.dtype) -> np.ndarray:  # type: ignore[type-arg]
+def blank(dtype: np.dtype[np.void]) -> NDArray[np.void]:
     """Return one zeroed record as an array of length 1, to be filled in place and written as a whole."""
     return np.zeros(1, dtype)

@@ -25,8 +25,9 @@ FLOOR = {
     "mftpy.supervisor": 6,
     "mftpy.view": 7,
     "mftpy.report": 8,
-    "mftpy.cli": 9,
-    "mftpy.__main__": 10,
+    "mftpy.running": 9,
+    "mftpy.cli": 10,
+    "mftpy.__main__": 11,
 }
 """Each module or package and its floor; a module imports from lower floors, or from its own package."""
 

@@ -80,6 +80,4 @@ class MessageRate:
     def per_s(self, now_ns: int) -> int:
         """Messages counted in the ten tenths of a second that end now."""
         tenth = now_ns // 100_000_000
-        return sum(
-            count for count, when in zip(self._counts, self._tenths, strict=True) if tenth - 10 < when <= tenth
-        )
+        return sum(count for count, when in zip(self._counts, self._tenths, strict=True) if tenth - 10 < when <= tenth)

@@ -4,6 +4,7 @@ Lots and ticks are integers, so cash from trades is an integer number of tick-lo
 becomes a float in quote currency only when it is read.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -73,7 +74,7 @@ class Position:
         before = self.lots
         self.lots += side * lots
         self._traded_tick_lots -= side * price_ticks * lots
-        if fair == fair:  # not NaN
+        if not math.isnan(fair):
             self._edge_tick_lots += side * lots * (fair / self._tick_size - price_ticks)
         if before * side >= 0:  # grows
             self._average_ticks = (abs(before) * self._average_ticks + lots * price_ticks) / abs(self.lots)

@@ -71,7 +71,9 @@ class QuoteSlots:
     def __init__(self, orders: OrderManager, threshold_ticks: int) -> None:
         self._orders = orders
         self._threshold_ticks = max(threshold_ticks, 1)
-        self._slots = {(side, level): Slot(side, level) for side in (Side.BUY, Side.SELL) for level in range(SLOTS_PER_SIDE)}
+        self._slots: dict[tuple[int, int], Slot] = {
+            (side, level): Slot(side, level) for side in (Side.BUY, Side.SELL) for level in range(SLOTS_PER_SIDE)
+        }
         self.amend_allowed = True  # False once an amend has taken liquidity: from then on cancel and insert
 
     def __iter__(self) -> Iterator[Slot]:

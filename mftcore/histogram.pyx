@@ -1,0 +1,182 @@
+"""`Histogram`: lifetime, checks, words; the counting is ``include/mftcore/histogram.h``."""
+
+cimport cython
+
+from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK
+
+import numpy
+
+from mftcore.errors import RecordError
+
+
+cdef object percentile_of(uint64_t[::1] counts, uint64_t total, uint64_t max_ns, double percent):
+    cdef uint64_t wanted, seen = 0
+    cdef uint32_t bucket
+    if total == 0:
+        return 0
+    wanted = <uint64_t>(total * (percent / 100.0) + 0.5)
+    wanted = min(max(wanted, 1), total)
+    for bucket in range(MFT_HISTOGRAM_BUCKETS):
+        seen += counts[bucket]
+        if seen >= wanted:
+            return min(mft_histogram_upper_ns(bucket), max_ns)
+    return max_ns
+
+
+@cython.final
+cdef class Histogram:
+    """Latency counts in nanoseconds, in shared memory: one recorder, read by any process while it records.
+
+    Values below 2^41 ns (36 minutes) are counted with a relative error of at most 1/128 and reported as the largest
+    value of their bucket; the maximum is exact. Negative values are counted apart, in `negative`.
+
+    Attributes
+    ----------
+    count : int
+        Values recorded, negative ones not included.
+    max_ns : int
+    negative : int
+    """
+
+    def __init__(self):
+        raise TypeError("Histogram has no constructor; use Histogram.create() or Histogram.attach(name)")
+
+    @staticmethod
+    def create(*, name=None):
+        """Make an empty histogram of about 36 KB; raises as `SpscRing.create`."""
+        cdef Histogram self = Histogram.__new__(Histogram)
+        self.start(Segment.make(
+            MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", record_bytes=8, capacity=MFT_HISTOGRAM_BUCKETS,
+            data_bytes=64 + 8 * MFT_HISTOGRAM_BUCKETS, name=name,
+        ))
+        self.segment.publish()
+        return self
+
+    @staticmethod
+    def attach(str name not None):
+        """Attach to a named histogram; raises as `SpscRing.attach`."""
+        cdef Histogram self = Histogram.__new__(Histogram)
+        self.start(Segment.attach(MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", name))
+        return self
+
+    @staticmethod
+    def remove(str name not None):
+        """Take away the name of a histogram whose users are all dead; `RoleTaken` names the one who lives."""
+        Segment.remove(MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", name)
+
+    cdef int start(self, Segment segment) except -1:
+        if mft_histogram_open(&self.histogram, &segment.seg) != MFT_OK:
+            segment.corrupt("the number of buckets does not fit the memory")
+        self.segment = segment
+        return 0
+
+    cdef int check(self) except -1:
+        if self.segment is None:
+            raise TypeError("this Histogram was never opened; use Histogram.create() or Histogram.attach(name)")
+        self.segment.check()
+        return 0
+
+    def recorder(self):
+        """Claim the recording end; `RoleTaken` while another holds it and lives."""
+        cdef HistogramRecorder endpoint = HistogramRecorder.__new__(HistogramRecorder)
+        self.check()
+        endpoint.start(self.segment)
+        return endpoint
+
+    def counts(self):
+        """Return a copy of the bucket counts, uint64 of shape (4480,); each was right at some instant of the call."""
+        self.check()
+        copy = numpy.empty(MFT_HISTOGRAM_BUCKETS, numpy.uint64)
+        cdef uint64_t[::1] view = copy
+        mft_histogram_copy(&self.histogram, &view[0])
+        return copy
+
+    @property
+    def count(self):
+        return int(self.counts().sum())
+
+    @property
+    def max_ns(self):
+        self.check()
+        return self.histogram.shared.max_ns
+
+    @property
+    def negative(self):
+        self.check()
+        return self.histogram.shared.negative
+
+    def percentile(self, double percent):
+        """Return the value in ns that `percent` of the values do not exceed; 0 when nothing was recorded.
+
+        Raises
+        ------
+        RecordError
+            Not between 0 and 100.
+        """
+        if not 0 <= percent <= 100:
+            raise RecordError(f"a percentile is between 0 and 100, not {percent}")
+        copy = self.counts()
+        return percentile_of(copy, int(copy.sum()), self.max_ns, percent)
+
+    def summary(self, *others):
+        """Return ``{"p50", "p90", "p99", "p999", "max", "count"}`` in ns of this and of other histograms together."""
+        copy, largest = self.counts(), self.max_ns
+        for other in others:
+            copy += other.counts()
+            largest = max(largest, other.max_ns)
+        total = int(copy.sum())
+        names = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+        found = {name: percentile_of(copy, total, largest, percent) for name, percent in names.items()}
+        return {**found, "max": largest, "count": total}
+
+    @property
+    def name(self):
+        return None if self.segment is None else self.segment.name
+
+    def close(self):
+        """Give the handle back; its recorder goes on until it is closed. Twice does nothing."""
+        if self.segment is not None:
+            self.segment.close()
+
+    def __enter__(self):
+        self.check()
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __reduce__(self):
+        self.check()
+        return _receive, (self.segment,)
+
+
+def _receive(Segment segment):
+    cdef Histogram self = Histogram.__new__(Histogram)
+    self.start(segment)
+    return self
+
+
+@cython.final
+cdef class HistogramRecorder(Endpoint):
+    """The recording end of a `Histogram`; from `Histogram.recorder`."""
+
+    cdef int start(self, Segment segment) except -1:
+        self.open(segment, MFT_HISTOGRAM_RECORDER, "recorder")
+        if mft_histogram_open(&self.histogram, &self.segment.seg) != MFT_OK:
+            self.shut()
+            segment.corrupt("the number of buckets does not fit the memory")
+        return 0
+
+    def record(self, int64_t ns):
+        """Count one value."""
+        self.check()
+        mft_histogram_record(&self.histogram, ns)
+
+    def record_many(self, const int64_t[::1] values_ns):
+        """Count an int64 array of values."""
+        cdef Py_ssize_t i
+        self.check()
+        for i in range(values_ns.shape[0]):
+            mft_histogram_record(&self.histogram, values_ns[i])
+
+

@@ -1,0 +1,297 @@
+"""Arguments and exit codes: the only module that prints.
+
+What is heavy (Numba, the exchange, the view) is imported by the command that needs it, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from mftcore.version import __version__
+from mftpy.errors import ConfigError, MftpyError
+
+if TYPE_CHECKING:
+    from mftpy.processes.jobs import Credentials
+    from mftpy.settings import Config
+
+EXIT_CODES: Final = """\
+exit codes:
+  0  done                     4  venue, login or connection
+  2  usage or configuration   5  machine resources
+  3  input file               6  halted by risk or by failures
+  70 a defect of ours"""
+
+COMMANDS: Final = ("run", "exchange", "config")
+PLAIN_LINE_S: Final = 2.0
+SCREEN_S: Final = 0.25
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and end with exit code 2."""
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def positive(text: str) -> float:
+    """Return a positive, finite number written plainly."""
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 up, written plainly."""
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Return a TCP port; 0 stands for any free one."""
+    value = whole(text)
+    if value > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 0 and 65535")
+    return value
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="TOML file; see mftpy config init")
+    parser.add_argument("--instrument", metavar="NAME", help="instrument to quote (default BTC-PERPETUAL)")
+    parser.add_argument("--recording", metavar="FILE", help="drive the embedded exchange from a recorded feed")
+    parser.add_argument("--flow", choices=("model", "recording"), help="source of the embedded exchange's market")
+    parser.add_argument("--seed", type=whole, metavar="N", help="seed of the embedded exchange's flow")
+    parser.add_argument("--speed", type=positive, metavar="X", help="play a recording so many times faster")
+    parser.add_argument("--tick", type=positive, metavar="SIZE", help="price step of a recording, if not its own")
+    parser.add_argument("--lot", type=positive, metavar="SIZE", help="size step of a recording, if not its own")
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="mftpy",
+        description="A market maker in three processes over shared memory. Without a command it runs.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mftpy {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    run = commands.add_parser("run", help="quote (the default)", allow_abbrev=False, description="Quote.")
+    _common(run)
+    run.add_argument("--network", choices=("sim", "testnet", "prod"), help="which exchange (default sim: embedded)")
+    run.add_argument("--url", metavar="WS_URL", help="address of the exchange, in place of the network's own")
+    run.add_argument("--live", action="store_true", help="real money: needed for --network prod")
+    run.add_argument("--instance", metavar="NAME", help="name of this instance; one of a name runs at a time")
+    run.add_argument("--duration", type=positive, metavar="SECONDS", help="stop after so long")
+    run.add_argument("--out", metavar="DIR", help="where summary.json goes")
+    run.add_argument("--json", action="store_true", default=None, help="print summary.json in place of the report")
+    run.add_argument("-v", "--verbose", action="store_true", help="show log messages")
+    run.set_defaults(action=_run)
+
+    exchange = commands.add_parser("exchange", help="run the embedded exchange alone", allow_abbrev=False)
+    _common(exchange)
+    exchange.add_argument("--port", type=port, default=None, metavar="N", help="loopback port (default: any free one)")
+    exchange.add_argument("--keys", metavar="DIR", help="where the key pair is written")
+    exchange.add_argument("--write-recording", metavar="FILE", help="write a recording of the model flow and end")
+    exchange.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="length of it (default 30)")
+    exchange.set_defaults(action=_exchange)
+
+    config = commands.add_parser("config", help="show, check or begin a configuration", allow_abbrev=False)
+    actions = config.add_subparsers(dest="config_command", metavar="ACTION", required=True, parser_class=Parser)
+    show = actions.add_parser("show", help="every setting: unit, default, value, meaning", allow_abbrev=False)
+    show.add_argument("--config", metavar="FILE")
+    check = actions.add_parser("check", help="say what is wrong with a file, if anything", allow_abbrev=False)
+    check.add_argument("file", nargs="?", metavar="FILE")
+    init = actions.add_parser("init", help="write a commented file to start from", allow_abbrev=False)
+    init.add_argument("file", nargs="?", default="mftpy.toml", metavar="FILE")
+    config.set_defaults(action=_config)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        if words and not words[0].startswith("-"):
+            print(
+                f"mftpy: there is no command {words[0]!r}; the commands are {', '.join(COMMANDS)}; see mftpy --help",
+                file=sys.stderr,
+            )
+            return 2
+        words.insert(0, "run")
+    options = build_parser().parse_args(words)
+    action: Callable[[argparse.Namespace], int] = options.action
+    try:
+        return action(options)
+    except MftpyError as error:
+        print(f"mftpy: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read our output is gone: there is nobody left to tell; what ran was stopped in order before this
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    given = vars(options)
+    return {
+        "venue.network": given.get("network"),
+        "venue.url": given.get("url"),
+        "venue.instrument": given.get("instrument"),
+        "venue.instance": given.get("instance"),
+        "exchange.flow": given.get("flow"),
+        "exchange.seed": given.get("seed"),
+        "exchange.recording": None if given.get("recording") is None else str(Path(given["recording"]).absolute()),
+        "exchange.speed": given.get("speed"),
+        "exchange.tick_size": given.get("tick"),
+        "exchange.lot_size": given.get("lot"),
+        "exchange.port": given.get("port"),
+        "output.dir": given.get("out"),
+        "output.json": given.get("json"),
+    }
+
+
+def _config(options: argparse.Namespace) -> int:
+    from mftpy import config
+
+    if options.config_command == "show":
+        print(config.show(config.load(options.config)), end="")
+    elif options.config_command == "check":
+        print(config.check(options.file) if options.file else "the default settings are consistent")
+    else:
+        path = Path(options.file)
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(config.to_toml(as_comments=True))
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}; name another file") from error
+        print(f"wrote {path}: every setting with its default, commented out")
+    return 0
+
+
+def _exchange(options: argparse.Namespace) -> int:
+    from mftpy.config import load
+    from mftpy.sim.settings import ExchangeSettings
+
+    config = load(options.config, _overrides(options))
+    settings = ExchangeSettings(**config.exchange_arguments())
+    if options.write_recording is not None:
+        from mftpy.sim.recording_writer import write_recording
+
+        write_recording(options.write_recording, options.seconds, settings)
+        print(f"wrote {options.write_recording}: {options.seconds:g} s of the model flow, seed {settings.seed}")
+        return 0
+    from mftpy.sim.server import ReadyInfo, serve_alone
+
+    if options.keys is None:
+        raise ConfigError("mftpy exchange needs --keys DIR, where it writes the key pair that clients log in with")
+
+    def ready(info: ReadyInfo, key_path: Path) -> None:
+        print(f"SIMULATED exchange at {info.url}; in another shell:", flush=True)
+        print(f"export THALEX_KEY_ID={info.key_id}")
+        print(f"export THALEX_KEY_FILE={key_path}")
+        print(f"python -m mftpy --url {info.url}", flush=True)
+
+    serve_alone(settings, config.exchange.port, Path(options.keys), ready)
+    return 0
+
+
+def _credentials(config: Config) -> Credentials | None:
+    """Return the key for an exchange elsewhere; None when the embedded one makes its own.
+
+    Raises
+    ------
+    ConfigError
+        Key id or file are not set, the file is not there, or others may read it. Execution alone reads its content.
+    """
+    from mftpy.processes.jobs import Credentials
+
+    if config.websocket_url is None:
+        return None
+    key_id, key_file = os.environ.get("THALEX_KEY_ID", ""), os.environ.get("THALEX_KEY_FILE", "")
+    if not key_id or not key_file:
+        raise ConfigError(
+            f"{config.websocket_url} needs a login: set THALEX_KEY_ID to the key's name and THALEX_KEY_FILE to its file"
+        )
+    try:
+        mode = Path(key_file).stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"cannot read the key file {key_file}: {error.strerror}; set THALEX_KEY_FILE") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"the key file {key_file} is not a file; set THALEX_KEY_FILE")
+    if mode & 0o077:
+        raise ConfigError(f"the key file {key_file} can be read by others; run: chmod 600 {key_file}")
+    return Credentials(key_id, key_file=str(Path(key_file).absolute()))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mftpy.config import load
+
+    config = load(options.config, _overrides(options), live=options.live)
+    credentials = _credentials(config)
+    from mftpy.running import run
+
+    return run(config, credentials, duration_s=options.duration, verbose=options.verbose, show=_Display)
+
+
+class _Display:
+    """Where a run is shown: live on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._last_s = -math.inf
+        self._live: Any = None
+        self._shown = ""
+
+    def start(self, banner: str) -> None:
+        """Begin; the banner says what this is."""
+        if self._quiet:
+            return
+        if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            from rich.live import Live
+
+            self._live = Live(screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+        else:
+            print(banner, flush=True)
+
+    def update(self, now_s: float, screen: Callable[[], Any], line: Callable[[], str]) -> None:
+        """Show the state, if it is time to."""
+        if self._quiet:
+            return
+        if self._live is not None:
+            if now_s - self._last_s >= SCREEN_S:
+                self._last_s = now_s
+                self._live.update(screen(), refresh=True)
+        elif now_s - self._last_s >= PLAIN_LINE_S:
+            self._last_s = now_s
+            print(line(), flush=True)
+
+    def stop(self) -> None:
+        """End; the terminal is as it was."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    @staticmethod
+    def say(text: str) -> None:
+        """Print the result."""
+        print(text, flush=True)

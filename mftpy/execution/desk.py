@@ -1,0 +1,354 @@
+"""The order desk: own orders, position and money of one session, from messages and targets. No socket, no clock.
+
+It is told what the exchange says (`on_order`, `on_trade`, `on_refused`) and what should rest (`on_target`), and names
+the messages to send (`actions`). Everything is counted; nothing is sent that the limits do not allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mftcore.orders import FILLS_REMEMBERED, Order, OrderManager, OrderState
+from mftpy.execution.budget import MessageRate, TokenBucket
+from mftpy.execution.position import Position
+from mftpy.execution.slots import Action, Kind, QuoteSlots
+from mftpy.links import Instrument
+from mftpy.records import OWN_ORDERS, SLOTS_PER_SIDE, Side
+from mftpy.venue.error_codes import ORDER_NOT_FOUND, THROTTLED
+from mftpy.venue.messages import OrderStatus, Trade
+
+CANCELS_PER_S: Final = 1000.0
+REFUSALS_REMEMBERED_NS: Final = 500_000_000
+DOUBT_AFTER_NS: Final = 2_000_000_000
+ASK_AFTER_NS: Final = 300_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The last line of defence, checked on execution's own data before every message that can build a position.
+
+    Attributes
+    ----------
+    max_position_lots : int
+        Worst case a side: position plus all live, in-flight and doubtful orders of that side.
+    max_order_lots : int
+    price_band : float
+        Largest allowed distance from the index, as a fraction of it.
+    message_rate_per_s : float
+        Ours; the venue's applies as well where it is lower.
+    """
+
+    max_position_lots: int
+    max_order_lots: int
+    price_band: float
+    message_rate_per_s: float
+
+
+class Desk:
+    """Own orders, position and money of one session.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    limits : Limits
+    threshold_ticks : int
+        See `QuoteSlots`.
+    now_ns : int
+        CLOCK_MONOTONIC; the desk never reads a clock itself.
+
+    Attributes
+    ----------
+    orders : OrderManager
+    slots : QuoteSlots
+    position : Position
+    counts : Counter
+        ``inserted``, ``amended``, ``cancelled`` (orders that ended unfilled by a cancel), ``rejected``, ``throttled``,
+        ``refused_by_limits``, ``taker_fills``, ``foreign_fills``.
+    index_price : float
+        Newest index that execution itself received; NaN until then, and nothing is inserted without it.
+    new_fills : list of dict
+        Fills since the caller last took them, for the event ring.
+    """
+
+    def __init__(self, instrument: Instrument, limits: Limits, threshold_ticks: int, now_ns: int) -> None:
+        self.instrument = instrument
+        self.limits = limits
+        self.orders = OrderManager()
+        self.slots = QuoteSlots(self.orders, threshold_ticks)
+        self.position = Position(instrument.tick_size, instrument.lot_size)
+        self.counts: Counter[str] = Counter()
+        self.index_price = math.nan
+        self.fair = math.nan
+        self.new_fills: list[dict[str, Any]] = []
+        self.rate = MessageRate()
+        self.matching = TokenBucket(limits.message_rate_per_s, now_ns)
+        self.cancels = TokenBucket(CANCELS_PER_S, now_ns)
+        self.net_bid_ticks = 0
+        self.net_ask_ticks = 0
+        self.last_event_ns = now_ns
+        self._next_client_order_id = 1
+        self._awaiting_fee: set[tuple[str, str, int]] = set()
+        self._fees_seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+        self._pause_until_ns = dict.fromkeys(Side, 0)
+        self._ended: set[int] = set()
+
+    def start_with(self, lots: int, mark_price: float) -> None:
+        """Begin with a position that the account already holds, valued at the mark."""
+        instrument = self.instrument
+        self.position = Position(instrument.tick_size, instrument.lot_size, start_lots=lots, start_price=mark_price)
+
+    # what the exchange says
+
+    def on_order(self, item: OrderStatus, price_ticks: int, total_lots: int, filled_lots: int, now_ns: int) -> bool:
+        """Apply an order object of this session, from a reply or a notice; False when the order is not ours.
+
+        The caller has converted price and sizes. Fills are applied by `on_fill`.
+        """
+        self.last_event_ns = now_ns
+        order = self.orders.on_order(
+            item.client_order_id or 0,
+            item.order_id,
+            open_=item.is_open,
+            filled=item.status == "filled",
+            price_ticks=price_ticks,
+            total_lots=total_lots,
+            filled_lots=filled_lots,
+            now_ns=now_ns,
+        )
+        if order is None:
+            return False
+        if order.state is OrderState.CANCELLED and order.client_order_id not in self._ended:
+            self._end(order)
+            if item.delete_reason == "immediate_cancel" and item.change_reason == "insert":
+                self.counts["rejected"] += 1  # post-only: it would have taken
+            else:
+                self.counts["cancelled"] += 1
+        return True
+
+    def on_fill(
+        self, item: OrderStatus, trade_id: str, leg_index: int, price_ticks: int, lots: int, *, maker: bool,
+        exchange_time_ns: int, now_ns: int,
+    ) -> None:  # fmt: skip
+        """Apply one fill of one of our orders, once."""
+        if not self.orders.on_fill(item.client_order_id or 0, item.order_id, trade_id, leg_index, lots):
+            return
+        key = (trade_id, item.order_id, leg_index)
+        if key not in self._fees_seen:
+            self._awaiting_fee.add(key)
+        side = Side.BUY if item.direction == "buy" else Side.SELL
+        self.position.on_fill(side, price_ticks, lots, self.fair)
+        if not maker:
+            self.counts["taker_fills"] += 1
+            self.slots.amend_allowed = False  # an amend crossed: from now on cancel and insert post-only
+        self.new_fills.append(
+            {
+                "side": int(side),
+                "price_ticks": price_ticks,
+                "size_lots": lots,
+                "position_lots": self.position.lots,
+                "fair": self.fair,
+                "maker": int(maker),
+                "exchange_time_ns": exchange_time_ns,
+                "receive_ns": now_ns,
+            }
+        )
+
+    def on_trade(self, item: Trade) -> None:
+        """Take the fee of one of our fills from the trade history, once."""
+        key = (item.trade_id or "", item.order_id or "", item.leg_index or 0)
+        if key in self._fees_seen or (key not in self._awaiting_fee and self.orders.by_order_id(key[1]) is None):
+            return  # told before, or another session's
+        self._awaiting_fee.discard(key)
+        self._fees_seen[key] = None
+        while len(self._fees_seen) > FILLS_REMEMBERED:
+            self._fees_seen.popitem(last=False)
+        self.position.fees += item.fee or 0.0
+
+    @property
+    def fees_missing(self) -> int:
+        """Fills whose fee the trade history has not yet told."""
+        return len(self._awaiting_fee)
+
+    def on_refused(self, kind: Kind, client_order_id: int, code: int, now_ns: int) -> None:
+        """Apply an error answer to one of our order messages."""
+        gone = code == ORDER_NOT_FOUND
+        if code == THROTTLED:
+            self.counts["throttled"] += 1
+            (self.cancels if kind is Kind.CANCEL else self.matching).empty(now_ns)
+        elif not gone:
+            self.counts["rejected"] += 1
+        order = self.orders.get(client_order_id)
+        if kind is Kind.INSERT:
+            self.orders.on_insert_refused(client_order_id, now_ns)
+            if order is not None and code != THROTTLED:
+                # the same insert would be refused again: wait before the next try on this side
+                self._pause_until_ns[Side(order.side)] = now_ns + REFUSALS_REMEMBERED_NS
+        elif kind is Kind.AMEND:
+            self.orders.on_amend_refused(client_order_id, now_ns, gone=gone)
+        else:
+            self.orders.on_cancel_refused(client_order_id, now_ns, gone=gone)
+
+    # what is in doubt
+
+    def doubt_unanswered(self, now_ns: int) -> bool:
+        """Put orders whose message was not answered in time in doubt; True when the exchange must be asked."""
+        ask = False
+        for order in self.orders:
+            age_ns = now_ns - order.changed_ns
+            if order.state is OrderState.UNKNOWN:
+                ask = ask or age_ns > ASK_AFTER_NS
+            elif order.state is not OrderState.LIVE and age_ns > DOUBT_AFTER_NS:
+                self.orders.doubt(order.client_order_id, now_ns)
+        return ask
+
+    def settle_doubts(self, open_order_ids: set[str], asked_ns: int, now_ns: int) -> None:
+        """Apply a list of open orders, asked for at `asked_ns`: what was in doubt before and is not in it is gone.
+
+        An order that is in the list is told by `on_order`, as by any other message.
+        """
+        for order in self.orders:
+            if (
+                order.state is OrderState.UNKNOWN
+                and order.changed_ns < asked_ns
+                and order.order_id not in open_order_ids
+            ):
+                self.orders.on_not_open(order.client_order_id, now_ns)
+
+    # what should rest
+
+    def on_target(self, target: Any) -> None:
+        """Take over a `records.TARGET` row: the newest wish for every slot replaces the older."""
+        self.fair = float(target["fair"]) if target["fair"] > 0 else math.nan
+        self.net_bid_ticks, self.net_ask_ticks = int(target["net_bid_ticks"]), int(target["net_ask_ticks"])
+        for side, name in ((Side.BUY, "bid"), (Side.SELL, "ask")):
+            count = int(target[f"n_{name}s"])
+            ticks, lots = target[f"{name}_ticks"], target[f"{name}_lots"]
+            for level in range(SLOTS_PER_SIDE):
+                self.slots.want(side, level, int(ticks[level]), int(lots[level]) if level < count else 0)
+
+    def actions(self, now_ns: int) -> Iterator[Action]:
+        """Yield the messages to send now, in order of urgency: cancels first.
+
+        Each is noted as sent when it is yielded; the caller sends it and reports what happens to it.
+        """
+        planned = [
+            (slot, action)
+            for slot in self.slots
+            if (action := self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)) is not None
+        ]
+        planned.sort(key=lambda pair: pair[1].kind is not Kind.CANCEL)
+        for slot, action in planned:
+            if action.kind is Kind.CANCEL:
+                yield from self._cancel(action, now_ns)
+            elif not self._allowed(action, now_ns):
+                order = self.slots.order_of(slot)
+                if order is not None and self.slots.is_stale(slot, order):
+                    yield from self._cancel(self.slots.cancel(slot, order), now_ns)
+            elif not self.matching.take(now_ns):
+                self.counts["throttled"] += 1
+                order = self.slots.order_of(slot)
+                if order is not None and self.slots.is_stale(slot, order):
+                    yield from self._cancel(self.slots.cancel(slot, order), now_ns)
+            else:
+                yield self._send(slot, action, now_ns)
+
+    def cancels_for_all(self, now_ns: int) -> Iterator[Action]:
+        """Empty all wishes and yield a cancel for every order that may rest."""
+        self.slots.want_nothing()
+        for slot in self.slots:
+            action = self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)
+            if action is not None:
+                yield from self._cancel(action, now_ns)
+
+    def _send(self, slot: Any, action: Action, now_ns: int) -> Action:
+        self.rate.add(now_ns)
+        if action.kind is Kind.AMEND:
+            self.orders.amend(action.client_order_id, action.price_ticks, action.total_lots, now_ns)
+            self.counts["amended"] += 1
+            return action
+        client_order_id = self._next_client_order_id
+        self._next_client_order_id += 1
+        self.orders.insert(client_order_id, action.side, action.price_ticks, action.total_lots, now_ns)
+        slot.client_order_id = client_order_id
+        self.counts["inserted"] += 1
+        return action._replace(client_order_id=client_order_id)
+
+    def _cancel(self, action: Action, now_ns: int) -> Iterator[Action]:
+        if not self.cancels.take(now_ns):
+            self.counts["throttled"] += 1
+            return
+        self.rate.add(now_ns)
+        self.orders.cancel(action.client_order_id, now_ns)
+        yield action
+
+    def _allowed(self, action: Action, now_ns: int) -> bool:
+        """Check size, price and worst case; a refusal is counted."""
+        if now_ns < self._pause_until_ns[Side(action.side)]:
+            return False
+        order = self.orders.get(action.client_order_id) if action.kind is Kind.AMEND else None
+        already = order.exposed_lots if order is not None else 0
+        adds = action.total_lots - (order.done_lots if order is not None else 0)
+        price = action.price_ticks * self.instrument.tick_size
+        worst = self.worst_case(action.side) - already + max(adds, already)
+        # written so that a missing index (NaN) refuses
+        near_index = abs(price - self.index_price) <= self.limits.price_band * self.index_price
+        shrinks = action.side * self.position.lots < 0 and worst <= 0
+        if (
+            near_index
+            and self.instrument.min_order_lots <= adds <= self.limits.max_order_lots
+            and (worst <= self.limits.max_position_lots or shrinks)
+        ):
+            return True
+        self.counts["refused_by_limits"] += 1
+        return False
+
+    def worst_case(self, side: int) -> int:
+        """Lots that the position would reach, in the direction of `side`, if every order of that side filled."""
+        return side * self.position.lots + self.orders.exposure(side)
+
+    def _end(self, order: Order) -> None:
+        self._ended.add(order.client_order_id)
+        if len(self._ended) > 10_000:
+            self._ended = {number for number in self._ended if number > order.client_order_id - 5_000}
+
+    # what the others read
+
+    def write_account(self, account: Any, *, ready: bool) -> None:
+        """Fill a `records.ACCOUNT` row."""
+        position = self.position
+        account["ready"] = ready
+        account["position_lots"] = position.lots
+        account["average_price"] = position.average_price
+        account["cash"] = position.traded_cash - position.fees + position.funding
+        account["fees"] = position.fees
+        account["funding"] = position.funding
+        account["edge"] = position.edge
+        account["traded_cash"] = position.traded_cash
+        account["start_value"] = position.start_value
+        account["worst_long_lots"] = self.worst_case(Side.BUY)
+        account["worst_short_lots"] = self.worst_case(Side.SELL)
+        account["fills"] = position.fills
+        account["last_event_ns"] = self.last_event_ns
+        count = 0
+        for order in self.orders:
+            for ticks, lots in own_prices(order):
+                if count < OWN_ORDERS:
+                    account["own_side"][count] = order.side
+                    account["own_ticks"][count] = ticks
+                    account["own_lots"][count] = lots
+                    count += 1
+        account["n_own"] = count
+
+
+def own_prices(order: Order) -> list[tuple[int, int]]:
+    """Return the prices and lots at which an order may be part of the public book at this moment."""
+    lots = order.exposed_lots
+    if not lots:
+        return []
+    if order.pending_price_ticks != order.price_ticks:
+        return [(order.price_ticks, lots), (order.pending_price_ticks, lots)]
+    return [(order.price_ticks, lots)]

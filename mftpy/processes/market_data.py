@@ -1,0 +1,216 @@
+"""The market data process: keeps the book of one instrument, publishes its best levels, trades, mark and index.
+
+One connection, no login. The book is published once per received batch. On any doubt (a message that cannot be read, a
+crossed book, an overflow) the state flag is published first, then a fresh snapshot is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from multiprocessing.connection import Connection
+from typing import Final
+
+import numpy as np
+
+from mftcore import BOOK_RESYNCING, BOOK_STALE, MasterBook
+from mftpy import records
+from mftpy.errors import VenueError
+from mftpy.links import Links
+from mftpy.processes.child import Child, run_child
+from mftpy.processes.conversation import Conversation, connect
+from mftpy.processes.jobs import Job
+from mftpy.processes.waiting import Waiter
+from mftpy.records import Command, State
+from mftpy.venue import codec, requests
+from mftpy.venue.codec import Notification, ProtocolError
+from mftpy.venue.scale import Scale
+from mftpy.venue.session import Session
+
+PING_S: Final = 1.0
+RESYNC_AFTER_S: Final = 5.0
+WAIT_S: Final = 0.05
+
+
+class Feed:
+    """The book, trades and prices of one instrument, from notifications to shared memory.
+
+    Parameters
+    ----------
+    links : Links
+    child : Child
+        Its status record is counted in.
+    """
+
+    def __init__(self, links: Links, child: Child) -> None:
+        instrument = links.instrument
+        self.book_channel = f"book.{instrument.name}.none.all.raw"
+        self.ticker_channel = f"ticker.{instrument.name}.100ms"
+        self.index_channel = f"price_index.{instrument.underlying}"
+        self.resync_wanted = False
+        self.updates = 0
+        self._scale = Scale(instrument.tick_size, instrument.lot_size)
+        self._master = MasterBook()
+        self._book = links.book.writer()
+        self._ticker_writer = links.ticker.writer()
+        self._trades = links.trades.producer()
+        self._bell = links.strategy_bell
+        self._ticker = records.blank(records.TICKER)
+        for name in ("mark_price", "index_price", "funding_rate", "collar_low", "collar_high"):
+            self._ticker[name] = math.nan
+        self._status = child.status
+        self._have_snapshot = False
+        self._changed = False
+        self._receive_ns = 0
+        self._exchange_time_ns = 0
+
+    @property
+    def channels(self) -> list[str]:
+        """What to subscribe."""
+        return [self.book_channel, self.ticker_channel, self.index_channel]
+
+    @property
+    def complete(self) -> bool:
+        """True once there is a whole book and an index."""
+        return self._have_snapshot and not math.isnan(self._ticker["index_price"][0])
+
+    def on_notification(self, note: Notification, receive_ns: int) -> None:
+        """Apply one notification; `publish` makes it visible."""
+        self._status["received"] += 1
+        if note.channel == self.book_channel:
+            self._on_book(note, receive_ns)
+        elif note.channel == self.ticker_channel:
+            ticker = codec.decode_ticker(note.data)
+            self._ticker["mark_price"] = ticker.mark_price
+            self._ticker["index_price"] = ticker.index
+            self._ticker["funding_rate"] = math.nan if ticker.funding_rate is None else ticker.funding_rate
+            self._ticker["collar_low"] = math.nan if ticker.collar_low is None else ticker.collar_low
+            self._ticker["collar_high"] = math.nan if ticker.collar_high is None else ticker.collar_high
+            self._write_ticker(ticker.exchange_time_ns, receive_ns)
+        elif note.channel == self.index_channel:
+            index = codec.decode_index(note.data)
+            self._ticker["index_price"] = index.price
+            self._write_ticker(index.exchange_time_ns, receive_ns)
+
+    def publish(self) -> None:
+        """Make the book of this batch visible, and wake the strategy."""
+        if not self._changed:
+            return
+        self._changed = False
+        if self._master.overflowed or self._master.crossed:
+            self.resync_wanted = True
+        self._book.publish(
+            self._master,
+            exchange_time_ns=self._exchange_time_ns,
+            receive_ns=self._receive_ns,
+            state=BOOK_RESYNCING if self.resync_wanted else 0,
+        )
+        self._status["published"] += 1
+        self._bell.ring()
+
+    def lost(self, *, stale: bool = False) -> None:
+        """Say that the book can no longer be trusted, before anything is done about it."""
+        self._book.mark(BOOK_STALE if stale else BOOK_RESYNCING)
+        self._have_snapshot = False
+        self._bell.ring()
+
+    def _on_book(self, note: Notification, receive_ns: int) -> None:
+        book = codec.decode_book(note.data, self._scale)
+        if note.snapshot:
+            self._master.snapshot(book.bids, book.asks)
+            self._have_snapshot, self.resync_wanted = True, False
+        elif not self._have_snapshot:
+            return  # changes of a book whose beginning was lost: the snapshot that was asked for follows
+        else:
+            self._master.apply(book.bids, book.asks)
+            self._push_trades(book, receive_ns)
+        self.updates += 1
+        self._changed = True
+        self._receive_ns = receive_ns
+        self._exchange_time_ns = book.exchange_time_ns
+
+    def _push_trades(self, book: codec.Book, receive_ns: int) -> None:
+        if not book.trades:
+            return
+        batch = np.zeros(len(book.trades), records.TRADE)
+        for row, trade in zip(batch, book.trades, strict=True):
+            row["price_ticks"] = trade.price_ticks
+            row["size_lots"] = trade.size_lots
+            row["taker_side"] = trade.taker_side
+            row["exchange_time_ns"] = trade.exchange_time_ns
+            row["receive_ns"] = receive_ns
+        pushed = self._trades.push_many(batch)
+        self._status["trades"] += len(batch)
+        self._status["dropped"] += len(batch) - pushed  # estimation is marked by it; quoting is not
+
+    def _write_ticker(self, exchange_time_ns: int, receive_ns: int) -> None:
+        self._ticker["exchange_time_ns"] = exchange_time_ns
+        self._ticker["receive_ns"] = receive_ns
+        self._ticker_writer.write(self._ticker)
+
+
+def _resync(talk: Conversation, feed: Feed) -> None:
+    feed.lost()
+    talk.ask("unsubscribe", lambda number: requests.unsubscribe(number, [feed.book_channel]))
+    talk.subscribe([feed.book_channel])
+
+
+def _loop(links: Links, job: Job, child: Child) -> None:
+    child.enter(State.CONNECTING)
+    session: Session = connect(job.url, job.config)
+    feed = Feed(links, child)
+    talk = Conversation(session, feed.on_notification, child.turn, patience_s=job.config.system.request_timeout_s)
+    talk.subscribe(feed.channels)
+    bell = links.market_data_bell
+    waiter = Waiter(bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
+    stale_s = job.config.limits.stale_feed_s
+    last_ping = last_resync = time.monotonic()
+    frozen = False
+    while child.command() != Command.EXIT:
+        try:
+            talk.pump()
+        except ProtocolError as error:
+            child.send("warning", f"market data: {error}; asking for a fresh book")
+            feed.resync_wanted = True
+        feed.publish()
+        now = time.monotonic()
+        if feed.resync_wanted and now - last_resync > RESYNC_AFTER_S:
+            last_resync = now
+            child.status["resyncs"] += 1
+            _resync(talk, feed)
+        if not frozen and feed.complete:
+            child.freeze_garbage_collector()
+            frozen = True
+            child.enter(State.READY)
+        if now - last_ping > PING_S:
+            last_ping = now
+            session.ping()
+        if frozen and now - session.last_receive_ns / 1e9 > stale_s:
+            feed.lost(stale=True)
+            raise VenueError(f"nothing came from {job.url} for {stale_s:g} s, not even the answer to a ping")
+        child.turn()
+        if not session.has_pending:
+            waiter.want_write(session.fileno(), session.wants_write)
+            waiter.wait(WAIT_S, lambda: False)
+    child.enter(State.STOPPING)
+    feed.lost(stale=True)
+    session.close()
+    waiter.close()
+    child.send(
+        "final",
+        {
+            "book_updates": feed.updates,
+            "trades_seen": int(child.status["trades"][0]),
+            "resyncs": int(child.status["resyncs"][0]),
+            "trades_dropped": int(child.status["dropped"][0]),
+            "resources": child.resources(),
+        },
+    )
+
+
+def main(links: Links, job: Job, conn: Connection) -> None:
+    """Run the process; the target that the supervisor starts."""
+    run_child(
+        "market_data", links.market_data, links.control, conn, job.placement.market_data_cores,
+        lambda child: _loop(links, job, child),
+    )  # fmt: skip

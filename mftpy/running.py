@@ -1,0 +1,135 @@
+"""One run from settings to report: lock, directory, supervisor, view, summary."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mftpy import config as configuration
+from mftpy.errors import MftpyError
+from mftpy.execution.position import Waterfall
+from mftpy.instance import InstanceLock, make_run_directory, new_run_id
+from mftpy.processes.jobs import Credentials, choose_placement
+from mftpy.report import disagreements, report_text, summarise, to_json, write_summary
+from mftpy.settings import Config
+from mftpy.supervisor import Supervisor
+from mftpy.view import View
+
+CASH_TOLERANCE = 0.005
+NO_LATENCY = {"p50": 0, "p90": 0, "p99": 0, "p999": 0, "max": 0, "count": 0}
+
+
+class Display(Protocol):
+    """Where a run is shown."""
+
+    def start(self, banner: str) -> None:
+        """Begin."""
+
+    def update(self, now_s: float, screen: Callable[[], Any], line: Callable[[], str]) -> None:
+        """Show the state, if it is time to."""
+
+    def stop(self) -> None:
+        """End."""
+
+    def say(self, text: str) -> None:
+        """Print the result."""
+
+
+def flow_words(config: Config) -> str:
+    """Say in one phrase where the market comes from."""
+    if config.websocket_url is not None:
+        return f"exchange at {config.websocket_url}"
+    if config.exchange.flow == "recording":
+        return f"recording {config.exchange.recording} at speed {config.exchange.speed:g}"
+    return f"flow {config.exchange.flow}  seed {config.exchange.seed}"
+
+
+def run(
+    config: Config,
+    credentials: Credentials | None,
+    *,
+    duration_s: float | None,
+    verbose: bool,
+    show: Callable[..., Display],
+) -> int:
+    """Run until the end and report; returns the exit code.
+
+    Raises
+    ------
+    MftpyError
+        It could not begin: cores, instance name, output directory.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.CRITICAL,
+        format="%(asctime)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    run_id = new_run_id()
+    placement = choose_placement(config)
+    embedded = config.websocket_url is None
+    with InstanceLock(config.venue.instance):
+        directory = make_run_directory(config.output.dir, run_id)
+        (directory / "config.toml").write_text(configuration.to_toml(config), encoding="utf-8")
+        supervisor = Supervisor(config, run_id, placement, credentials, config.websocket_url)
+        if placement.note:
+            supervisor.outcome.warnings.append(placement.note)
+        view = View(supervisor, config, flow_words(config), simulated=config.venue.network == "sim")
+        display = show(quiet=config.output.json)
+        latency = dict(NO_LATENCY)
+        gone = False
+
+        def observe(running: Supervisor) -> None:
+            nonlocal gone
+            if gone:
+                return
+            try:
+                display.update(time.monotonic(), view.screen, view.line)
+            except OSError as error:
+                gone = True  # the terminal or pipe is gone: end in order, silently
+                running.request_stop(f"the output being closed ({error.strerror})")
+
+        display.start(view.banner)
+        stopped_ns = 0
+        try:
+            outcome = supervisor.run(duration_s, observe)
+        finally:
+            stopped_ns = supervisor.stopped_ns or time.monotonic_ns()
+            if supervisor.links is not None:
+                with contextlib.suppress(MftpyError):
+                    latency = supervisor.links.latency.summary()
+            view.close()
+            display.stop()
+            if supervisor.links is not None:
+                supervisor.links.close()
+        summary = summarise(
+            run_id=run_id,
+            config=config,
+            flow=config.exchange.flow if embedded else "exchange",
+            seed=config.exchange.seed if embedded and config.exchange.flow == "model" else None,
+            placement=placement,
+            outcome=outcome,
+            duration_s=(stopped_ns - supervisor.ready_ns) / 1e9 if supervisor.ready_ns else 0.0,
+            latency=latency,
+        )
+        found = disagreements(summary, CASH_TOLERANCE)
+        summary["errors"] += [sentence for sentence in found if sentence not in summary["errors"]]
+        text = to_json(summary)
+        path = write_summary(directory, text)
+        split = outcome.finals.get("execution", {}).get("split")
+        if config.output.json:
+            display.say(text)
+        elif not gone:
+            display.say(report_text(summary, Waterfall(*split) if split else None, outcome.ended_by, path))
+    if outcome.failure is not None:
+        print_failure(outcome.failure)
+        return outcome.failure.exit_code
+    return 6 if found else 0
+
+
+def print_failure(error: MftpyError) -> None:
+    """Write the one sentence to standard error."""
+    sys.stderr.write(f"mftpy: {error}\n")

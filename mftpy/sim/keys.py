@@ -1,0 +1,51 @@
+"""API keys: making a pair, and checking the login tokens that are signed with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from mftpy.sim.protocol import AUTHENTICATION_FAILED, Refusal
+
+ALGORITHMS: Final = ["RS256", "RS384", "RS512"]
+CLOCK_TOLERANCE_S: Final = 30.0
+
+
+class Keys:
+    """The public keys that may log in, and the date of the last token of each."""
+
+    def __init__(self) -> None:
+        self._public: dict[str, rsa.RSAPublicKey] = {}
+        self._last_iat: dict[str, float] = {}
+
+    def make(self, key_id: str) -> bytes:
+        """Make a key pair; returns the private key in PEM, which is kept nowhere else."""
+        private = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+        self._public[key_id] = private.public_key()
+        return private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def check(self, token: str, unix_s: float) -> str:
+        """Return the key id of a valid token; raises `Refusal` with code 19 and the reason."""
+        try:
+            key_id = str(jwt.get_unverified_header(token).get("kid"))
+            public = self._public.get(key_id)
+            if public is None:
+                raise Refusal(AUTHENTICATION_FAILED, "authentication failed: unknown key")
+            claims = jwt.decode(token, public, algorithms=ALGORITHMS, options={"verify_iat": False})
+        except jwt.PyJWTError as error:
+            raise Refusal(AUTHENTICATION_FAILED, f"authentication failed: {error}") from error
+        iat = claims.get("iat")
+        if isinstance(iat, bool) or not isinstance(iat, int | float) or not math.isfinite(iat):
+            raise Refusal(AUTHENTICATION_FAILED, "authentication failed: no iat")
+        if abs(iat - unix_s) > CLOCK_TOLERANCE_S:
+            raise Refusal(AUTHENTICATION_FAILED, "authentication failed: iat is not within 30 s of server time")
+        if iat <= self._last_iat.get(key_id, -math.inf):
+            raise Refusal(AUTHENTICATION_FAILED, "authentication failed: iat is not later than the last one used")
+        self._last_iat[key_id] = float(iat)
+        return key_id

@@ -1,0 +1,110 @@
+"""Envelopes and error codes of the exchange's protocol; see the fact sheet's sections 2 and 4."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+ORDER_NOT_FOUND: Final = 1
+DUPLICATE_ORDER_ID: Final = 2
+THROTTLED: Final = 4
+UNKNOWN_INSTRUMENT: Final = 5
+INVALID_REQUEST: Final = 6
+NOT_LOGGED_IN: Final = 7
+BAD_PRICE: Final = 13
+BAD_AMOUNT: Final = 14
+OFF_TICK: Final = 15
+AUTHENTICATION_FAILED: Final = 19
+INSUFFICIENT_MARGIN: Final = 24
+BAD_TIME_IN_FORCE: Final = 25
+UNKNOWN_METHOD: Final = 31
+NO_MASS_QUOTES: Final = 51
+PERSISTENT_SESSION: Final = 52
+REDUCE_ONLY: Final = 57
+
+_decoder: Final = msgspec.json.Decoder()
+
+
+class Refusal(Exception):  # noqa: N818 (an answer to the client, not a failure of ours)
+    """The answer to a request is this error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def read_request(payload: bytes | str) -> tuple[Any, str, dict[str, Any]]:
+    """Return (id, method, params) of a request; raises `Refusal` with code 6 and the id as `Refusal.id` unknown."""
+    try:
+        request = _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(INVALID_REQUEST, f"request parsing error: {error}") from error
+    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+        raise Refusal(INVALID_REQUEST, "request parsing error: missing field `method`")
+    params = request.get("params", {})
+    if not isinstance(params, dict):
+        raise Refusal(INVALID_REQUEST, "request parsing error: params must be an object")
+    return request.get("id"), request["method"], params
+
+
+def request_id(payload: bytes | str) -> Any:
+    """Return the id of a request that may be malformed otherwise."""
+    try:
+        request = _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return request.get("id") if isinstance(request, dict) else None
+
+
+def result(number: Any, value: Any) -> bytes:
+    """Envelope of a success."""
+    return msgspec.json.encode({"id": number, "result": value})
+
+
+def failure(number: Any, refusal: Refusal) -> bytes:
+    """Envelope of an error."""
+    return msgspec.json.encode({"id": number, "error": {"code": refusal.code, "message": refusal.message}})
+
+
+def notification(channel: str, content: Any, *, snapshot: bool = False) -> bytes:
+    """Envelope of channel data; ``snapshot`` is there only when true."""
+    message: dict[str, Any] = {"channel_name": channel}
+    if snapshot:
+        message["snapshot"] = True
+    message["notification"] = content
+    return msgspec.json.encode(message)
+
+
+def text_of(params: dict[str, Any], name: str) -> str:
+    """Return a parameter that must be a string."""
+    value = params.get(name)
+    if not isinstance(value, str):
+        raise Refusal(INVALID_REQUEST, f"request parsing error: missing field `{name}`")
+    return value
+
+
+def choice_of(params: dict[str, Any], name: str, choices: tuple[str, ...], default: str) -> str:
+    """Return a parameter out of a few."""
+    value = params.get(name, default)
+    if value not in choices:
+        raise Refusal(INVALID_REQUEST, f"request parsing error: unknown variant `{value}`, expected one of {choices}")
+    return str(value)
+
+
+def flag_of(params: dict[str, Any], name: str) -> bool:
+    """Return a parameter that is a flag, false when absent."""
+    value = params.get(name, False)
+    if not isinstance(value, bool):
+        raise Refusal(INVALID_REQUEST, f"request parsing error: `{name}` must be a boolean")
+    return value
+
+
+def number_of(params: dict[str, Any], name: str) -> int | float:
+    """Return a parameter that must be a finite number."""
+    value = params.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Refusal(INVALID_REQUEST, f"request parsing error: missing field `{name}`")
+    return value

@@ -1,0 +1,64 @@
+"""Settings of the embedded exchange."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from mftpy.errors import ConfigError
+
+FLOWS: Final = ("model", "recording")
+
+
+@dataclass(frozen=True)
+class ExchangeSettings:
+    """What the embedded exchange serves, charges, and draws its market from.
+
+    Attributes
+    ----------
+    flow : str
+        ``model``: the model's own world. ``recording``: a recorded feed.
+    seed : int
+    instrument : str
+    tick_size, lot_size : float or None
+        Quote currency and coins; None: the recording's own.
+    sigma_usd_sqrt_s, A_per_s, k_per_usd : float
+        Of the model flow: volatility of the mid; arrivals per second and side; decay of their reach per USD.
+    maker_fee_rate, taker_fee_rate : float
+        Fraction of index times amount.
+    initial_price, initial_cash : float
+    recording : str or None
+    speed : float
+        How many times faster than recorded.
+    """
+
+    flow: str = "model"
+    seed: int = 1
+    instrument: str = "BTC-PERPETUAL"
+    tick_size: float | None = 0.1
+    lot_size: float | None = 0.001
+    sigma_usd_sqrt_s: float = 8.0
+    A_per_s: float = 1.5
+    k_per_usd: float = 0.1
+    maker_fee_rate: float = 1e-4
+    taker_fee_rate: float = 5e-4
+    initial_price: float = 61_700.0
+    initial_cash: float = 100_000.0
+    recording: str | None = None
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.flow not in FLOWS:
+            raise ConfigError(f"there is no flow {self.flow!r}; the flows are {', '.join(FLOWS)}")
+        if self.flow == "recording" and not self.recording:
+            raise ConfigError("the flow recording needs a file: --recording FILE")
+        for name in ("A_per_s", "k_per_usd", "initial_price", "initial_cash", "speed"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"exchange.{name} must be positive, not {value}")
+
+    @property
+    def underlying(self) -> str:
+        """Name of the index: ``BTCUSD`` for ``BTC-PERPETUAL``."""
+        return self.instrument.partition("-")[0] + "USD"

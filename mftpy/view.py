@@ -1,0 +1,382 @@
+"""What a run looks like: a snapshot of the shared structures, and its pictures in text."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mftcore import LEVEL, BookStamp, Unstable
+from mftpy import records
+from mftpy.execution.position import Waterfall, waterfall
+from mftpy.links import BOOK_LEVELS, Links
+from mftpy.records import Reason, State
+from mftpy.settings import Config
+from mftpy.supervisor import Supervisor
+
+LADDER_LEVELS: Final = 5
+FILLS_SHOWN: Final = 6
+
+
+@dataclass
+class Snapshot:
+    """One consistent-enough reading of every structure of a run; each structure is whole in itself.
+
+    Attributes
+    ----------
+    bids, asks : ndarray of mftcore.LEVEL
+        Best levels, best first.
+    target, account, ticker : ndarray of length 1
+        `records.TARGET`, `records.ACCOUNT`, `records.TICKER`.
+    statuses : dict
+        `records.STATUS` of each process by name.
+    latency : dict
+        recv-to-send in ns: p50, p90, p99, p999, max, count.
+    """
+
+    bids: Any
+    asks: Any
+    stamp: BookStamp
+    target: Any
+    account: Any
+    ticker: Any
+    statuses: dict[str, Any]
+    latency: dict[str, int]
+    unstable: int = 0
+
+
+@dataclass
+class Watcher:
+    """Reads the structures of a run for the view; holds the reading endpoints and the last fills."""
+
+    links: Links
+    fills: deque[Any] = field(default_factory=lambda: deque(maxlen=FILLS_SHOWN))
+    fills_seen: int = 0
+    unstable: int = 0
+
+    def __post_init__(self) -> None:
+        links = self.links
+        self._book = links.book.reader()
+        self._target = links.target.reader()
+        self._account = links.account.reader()
+        self._ticker = links.ticker.reader()
+        self._fills = links.fills.consumer()
+        self._statuses = {name: getattr(links, name).reader() for name in ("market_data", "strategy", "execution")}
+        self._bids = np.zeros(BOOK_LEVELS, LEVEL)
+        self._asks = np.zeros(BOOK_LEVELS, LEVEL)
+        self._batch = np.zeros(64, records.FILL)
+
+    def read(self) -> Snapshot | None:
+        """Return the newest state, or None when a structure changed too fast to be read; the next try will do."""
+        target, account = records.blank(records.TARGET), records.blank(records.ACCOUNT)
+        ticker = records.blank(records.TICKER)
+        statuses = {name: records.blank(records.STATUS) for name in self._statuses}
+        while count := self._fills.pop_many(self._batch):
+            self.fills_seen += count
+            self.fills.extend(self._batch[:count].copy())
+        try:
+            stamp = self._book.read_into(self._bids, self._asks)
+            self._target.read_into(target)
+            self._account.read_into(account)
+            self._ticker.read_into(ticker)
+            for name, reader in self._statuses.items():
+                reader.read_into(statuses[name])
+        except Unstable:
+            self.unstable += 1
+            return None
+        return Snapshot(
+            bids=self._bids[: stamp.n_bids],
+            asks=self._asks[: stamp.n_asks],
+            stamp=stamp,
+            target=target,
+            account=account,
+            ticker=ticker,
+            statuses=statuses,
+            latency=self.links.latency.summary(),
+            unstable=self.unstable,
+        )
+
+    def close(self) -> None:
+        """Release the endpoints."""
+        for endpoint in (self._book, self._target, self._account, self._ticker, self._fills, *self._statuses.values()):
+            endpoint.close()
+
+
+def money(value: float) -> str:
+    """Format an amount with its sign, to the cent."""
+    return f"{value:+,.2f}"
+
+
+def pnl_words(split: Waterfall) -> str:
+    """Write a waterfall so that the printed figures add up to the cent; inventory takes the rounding."""
+    edge, fees, funding, net = (round(value, 2) + 0.0 for value in (split.edge, split.fees, split.funding, split.net))
+    inventory = round(net - edge + fees - funding, 2) + 0.0
+    return (
+        f"edge {money(edge)}  inventory {money(inventory)}  fees {money(-fees)}  funding {money(funding)}  "
+        f"= net {money(net)}"
+    )
+
+
+def waterfall_of(snapshot: Snapshot, lot_size: float) -> Waterfall:
+    """Split the profit so far, the position valued at the newest mark (at fair price until there is one)."""
+    account = snapshot.account[0]
+    mark = float(snapshot.ticker["mark_price"][0])
+    if not mark > 0:
+        mark = float(snapshot.target["fair"][0])
+    return waterfall(
+        traded_cash=float(account["traded_cash"]),
+        coins=float(account["position_lots"]) * lot_size,
+        start_value=float(account["start_value"]),
+        edge=float(account["edge"]),
+        fees=float(account["fees"]),
+        funding=float(account["funding"]),
+        mark=mark,
+    )
+
+
+def decimals_of(step: float) -> int:
+    """Digits after the point that a price or size on this step needs."""
+    text = f"{step:.10f}".rstrip("0")
+    return len(text.partition(".")[2])
+
+
+class View:
+    """Pictures of one run.
+
+    Parameters
+    ----------
+    supervisor : Supervisor
+    config : Config
+    flow : str
+        One phrase for the banner: where the market comes from.
+    simulated : bool
+    """
+
+    def __init__(self, supervisor: Supervisor, config: Config, flow: str, *, simulated: bool) -> None:
+        self._supervisor = supervisor
+        self._config = config
+        self._flow = flow
+        self._simulated = simulated
+        self._watcher: Watcher | None = None
+        self.last: Snapshot | None = None
+
+    def read(self) -> Snapshot | None:
+        """Read the newest snapshot, keeping the last one when there is none."""
+        links = self._supervisor.links
+        if links is None:
+            return None
+        if self._watcher is None:
+            self._watcher = Watcher(links)
+        self.last = self._watcher.read() or self.last
+        return self.last
+
+    def close(self) -> None:
+        """Release what reading holds."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    @property
+    def banner(self) -> str:
+        """What this is, in one line."""
+        fees = self._config.fees
+        kind = "SIMULATED" if self._simulated else "LIVE " + self._config.venue.network.upper()
+        return (
+            f"{kind}  {self._config.venue.instrument}  {self._flow}  "
+            f"fees maker {fees.maker_bps:g} bp taker {fees.taker_bps:g} bp"
+        )
+
+    # one line, for logs and pipes
+
+    def line(self) -> str:
+        """Return the state in one plain line."""
+        elapsed_s = (time.monotonic_ns() - self._supervisor.started_ns) / 1e9
+        snapshot = self.read()
+        if snapshot is None or not self._supervisor.ready_ns:
+            return f"{elapsed_s:7.1f} s  {self._supervisor.phase}"
+        assert self._supervisor.links is not None
+        instrument = self._supervisor.links.instrument
+        target, account = snapshot.target[0], snapshot.account[0]
+        split = waterfall_of(snapshot, instrument.lot_size)
+        return (
+            f"{elapsed_s:7.1f} s  {self._quotes(target, instrument.tick_size)}  "
+            f"position {float(account['position_lots']) * instrument.lot_size:+.{decimals_of(instrument.lot_size)}f}  "
+            f"fills {int(account['fills'])}  {pnl_words(split)}  {self._latency(snapshot)}  {self._state(snapshot)}"
+        )
+
+    # the screen
+
+    def screen(self) -> RenderableType:
+        """Return the live picture."""
+        snapshot = self.read()
+        banner = Text(self.banner, style="bold black on yellow" if self._simulated else "bold white on red")
+        if snapshot is None or self._supervisor.links is None:
+            return Group(banner, Text(f"\n  {self._supervisor.phase} ..."))
+        instrument = self._supervisor.links.instrument
+        split = waterfall_of(snapshot, instrument.lot_size)
+        facts = Table.grid(padding=(0, 1))
+        facts.add_column(style="dim", no_wrap=True)
+        facts.add_column()
+        facts.add_row("quote", self.equation(snapshot))
+        facts.add_row("position", self._position(snapshot))
+        facts.add_row("P&L", pnl_words(split))
+        facts.add_row("latency", self._latency(snapshot))
+        facts.add_row("messages", self._messages(snapshot))
+        facts.add_row("state", self._state(snapshot))
+        body = Table.grid(padding=(0, 2))
+        body.add_row(
+            Panel(self._ladder(snapshot), title="book", box=box.ROUNDED),
+            Panel(self._fill_table(), title="last fills", box=box.ROUNDED),
+        )
+        return Group(
+            banner, body, facts, Text("Ctrl-C stops quoting, cancels every order and prints the report", style="dim")
+        )
+
+    def equation(self, snapshot: Snapshot) -> str:
+        """Return the line that adds up: ``fair - skew +- (model + fee) -> bid / ask``, then the prices on ticks."""
+        assert self._supervisor.links is not None
+        tick = self._supervisor.links.instrument.tick_size
+        target = snapshot.target[0]
+        if not float(target["fair"]) > 0:
+            return f"no quote: {reason_words(int(target['reasons']))}"
+        digits = decimals_of(tick) + 2
+        fair, skew, model, fee = (round(float(target[name]), digits) for name in ("fair", "skew", "model_half", "fee"))
+        bid, ask = fair - skew - (model + fee), fair - skew + (model + fee)
+        sign = "-" if skew >= 0 else "+"
+        return (
+            f"fair {fair:,.{digits}f} {sign} skew {abs(skew):,.{digits}f} "
+            f"± (model {model:,.{digits}f} + fee {fee:,.{digits}f})"
+            f" → {bid:,.{digits}f} / {ask:,.{digits}f}, on ticks {self._quotes(target, tick)}"
+        )
+
+    def _quotes(self, target: Any, tick: float) -> str:
+        digits = decimals_of(tick)
+        bid = f"{int(target['bid_ticks'][0]) * tick:,.{digits}f}" if target["n_bids"] else "no bid"
+        ask = f"{int(target['ask_ticks'][0]) * tick:,.{digits}f}" if target["n_asks"] else "no ask"
+        return f"{bid} / {ask}"
+
+    def _ladder(self, snapshot: Snapshot) -> Table:
+        assert self._supervisor.links is not None
+        instrument = self._supervisor.links.instrument
+        price_digits, size_digits = decimals_of(instrument.tick_size), decimals_of(instrument.lot_size)
+        own = own_lots(snapshot.account[0])
+        table = Table(box=None, padding=(0, 1), show_edge=False)
+        for heading in ("", "price", "size", "ours"):
+            table.add_column(heading, justify="right")
+
+        def row(name: str, style: str, ticks: int, lots: int | None, side: int) -> None:
+            mine = own.get((side, ticks))
+            table.add_row(
+                name,
+                f"{ticks * instrument.tick_size:,.{price_digits}f}",
+                "" if lots is None else f"{lots * instrument.lot_size:,.{size_digits}f}",
+                f"◀ {mine * instrument.lot_size:.{size_digits}f}" if mine else "",
+                style=f"bold {style}" if mine else style,
+            )
+
+        for name, style, side, levels in (("ask", "red", -1, snapshot.asks), ("bid", "green", 1, snapshot.bids)):
+            rows = ladder_rows(levels, [ticks for owner, ticks in own if owner == side], best_high=side == 1)
+            for ticks, lots in rows if side == 1 else reversed(rows):
+                if ticks is None:
+                    table.add_row("", "⋮", "", "", style="dim")
+                else:
+                    row(name, style, ticks, lots, side)
+            if side == -1:
+                table.add_row("", "─" * 8, "", "", style="dim")
+        return table
+
+    def _fill_table(self) -> Table:
+        table = Table(box=None, padding=(0, 1), show_edge=False)
+        for heading in ("ago", "side", "size", "price", "edge", "position"):
+            table.add_column(heading, justify="right")
+        if self._watcher is None or self._supervisor.links is None:
+            return table
+        instrument = self._supervisor.links.instrument
+        size_digits = decimals_of(instrument.lot_size)
+        now_ns = time.monotonic_ns()
+        for fill in reversed(self._watcher.fills):
+            side, price = int(fill["side"]), int(fill["price_ticks"]) * instrument.tick_size
+            size = int(fill["size_lots"]) * instrument.lot_size
+            edge = side * (float(fill["fair"]) - price) * size
+            table.add_row(
+                f"{(now_ns - int(fill['receive_ns'])) / 1e9:.1f} s",
+                "buy" if side > 0 else "sell",
+                f"{size:.{size_digits}f}",
+                f"{price:,.{decimals_of(instrument.tick_size)}f}",
+                money(edge),
+                f"{int(fill['position_lots']) * instrument.lot_size:+.{size_digits}f}",
+                style="green" if side > 0 else "red",
+            )
+        return table
+
+    def _position(self, snapshot: Snapshot) -> str:
+        assert self._supervisor.links is not None
+        lot = self._supervisor.links.instrument.lot_size
+        digits = decimals_of(lot)
+        coins = int(snapshot.account["position_lots"][0]) * lot
+        limit = self._config.quoting.clip_coins * self._config.quoting.max_position_clips
+        cells = 20
+        at = round((max(-limit, min(limit, coins)) / limit + 1) / 2 * cells) if limit else cells // 2
+        bar = "".join("●" if cell == at else ("│" if cell == cells // 2 else "·") for cell in range(cells + 1))
+        average = float(snapshot.account["average_price"][0])
+        at_price = f" at {average:,.2f}" if coins else ""
+        return f"{coins:+.{digits}f}{at_price} of ±{limit:.{digits}f}  {bar}"
+
+    @staticmethod
+    def _latency(snapshot: Snapshot) -> str:
+        latency = snapshot.latency
+        if not latency["count"]:
+            return "recv-to-send: nothing sent yet"
+        return f"recv-to-send p50 {latency['p50'] / 1e3:,.0f} us  p99 {latency['p99'] / 1e3:,.0f} us"
+
+    @staticmethod
+    def _messages(snapshot: Snapshot) -> str:
+        status = snapshot.statuses["execution"][0]
+        return (
+            f"{float(status['messages_per_s']):.0f} of {float(status['message_limit_per_s']):.0f} per s, "
+            f"throttled {int(status['throttled'])}"
+        )
+
+    def _state(self, snapshot: Snapshot) -> str:
+        reasons = int(snapshot.target["reasons"][0])
+        if self._supervisor.phase != "quoting":
+            return self._supervisor.phase
+        slow = [name for name, status in snapshot.statuses.items() if status["state"][0] != State.READY]
+        if slow:
+            return "waiting for " + ", ".join(name.replace("_", " ") for name in slow)
+        return f"quoting ({reason_words(reasons)})" if reasons else "quoting"
+
+
+def own_lots(account: Any) -> dict[tuple[int, int], int]:
+    """Return our lots by (side, price in ticks) from an `records.ACCOUNT` record."""
+    own: dict[tuple[int, int], int] = {}
+    for index in range(int(account["n_own"])):
+        key = (int(account["own_side"][index]), int(account["own_ticks"][index]))
+        own[key] = own.get(key, 0) + int(account["own_lots"][index])
+    return own
+
+
+def ladder_rows(levels: Any, own: list[int], *, best_high: bool) -> list[tuple[int | None, int | None]]:
+    """Choose one side's rows, best first: the best levels, then our quotes beyond them after a gap (None, None)."""
+    best = [(int(level["price_ticks"]), int(level["size_lots"])) for level in levels[:LADDER_LEVELS]]
+    sizes = {int(level["price_ticks"]): int(level["size_lots"]) for level in levels}
+    shown = {ticks for ticks, _ in best}
+    beyond = sorted({ticks for ticks in own if ticks not in shown}, reverse=best_high)
+    rows: list[tuple[int | None, int | None]] = [*best]
+    if beyond:
+        rows += [(None, None), *((ticks, sizes.get(ticks)) for ticks in beyond)]
+    return rows
+
+
+def reason_words(reasons: int) -> str:
+    """Spell out the bits of a target's `reasons`."""
+    words = [reason.name.lower().replace("_", " ") for reason in Reason if reason & reasons and reason.name]
+    return ", ".join(words) or "nothing stands against it"

@@ -24,7 +24,9 @@ def main() -> int:
     compiled = [f"mftcore/{stem}.cpython" for stem in stems]
     typed = [f"mftcore/{stem}{end}" for stem in stems for end in (".pxd", ".pyi")]
     absent += missing(in_wheel, [*typed, *headers, "mftcore/py.typed", "mftpy/py.typed"])
-    absent += [stem for stem in compiled if not any(name.startswith(stem) and name.endswith(".so") for name in in_wheel)]
+    absent += [
+        stem for stem in compiled if not any(name.startswith(stem) and name.endswith(".so") for name in in_wheel)
+    ]
     strays = [name for name in in_sdist if name.endswith((".so", ".pyc"))]
     strays += [name for name in in_wheel if name.endswith((".c", ".pyc")) or name.startswith("tests/")]
     for name in absent:

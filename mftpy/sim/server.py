@@ -20,7 +20,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Event
 
-from mftpy.errors import MftpyError, ResourceError
+from mftpy.errors import ConfigError, MftpyError, ResourceError
 from mftpy.sim.exchange import Exchange, Output
 from mftpy.sim.flow import Flow
 from mftpy.sim.flow_model import ModelFlow
@@ -48,6 +48,8 @@ class ReadyInfo:
 
 def make_flow(settings: ExchangeSettings) -> tuple[ExchangeSettings, Flow]:
     """Return the flow that the settings ask for, and the settings with what it found out."""
+    if settings.flow == "recording":
+        raise ConfigError("this version cannot play recordings yet; leave out --recording")
     return settings, ModelFlow(settings)
 
 

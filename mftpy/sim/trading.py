@@ -279,11 +279,14 @@ class Trading:
         order_id, number = params.get("order_id"), params.get("client_order_id")
         if (order_id is None) == (number is None):
             raise Refusal(INVALID_REQUEST, "exactly one of order_id and client_order_id is needed")
-        found = self.orders.get(str(order_id)) if order_id is not None else session.client_ids.get(number)
+        found: ClientOrder | None = None
+        if order_id is not None:
+            found = self.orders.get(str(order_id))
+        elif isinstance(number, int):
+            found = session.client_ids.get(number)
         if found is None:
             raise Refusal(ORDER_NOT_FOUND, "order not found")
-        order: ClientOrder = found
-        return order
+        return found
 
     def _check_margin(self, side: int, lots: int) -> None:
         worst = max(

@@ -135,7 +135,9 @@ def test_only_a_live_order_can_be_amended(orders):
         orders.amend(1, 101, 10, now_ns=1)
 
 
-@pytest.mark.parametrize("arguments", [(2, 0, 100, 10), (2, 1, 0, 10), (2, 1, 100, 0), (2, 1, 100, -1), (1, 1, 100, 10)])
+@pytest.mark.parametrize(
+    "arguments", [(2, 0, 100, 10), (2, 1, 0, 10), (2, 1, 100, 0), (2, 1, 100, -1), (1, 1, 100, 10)]
+)
 def test_a_senseless_insert_is_refused_and_adds_nothing(orders, arguments):
     with pytest.raises(ValueError, match=r"must be|in use"):
         orders.insert(*arguments, now_ns=0)

@@ -253,7 +253,7 @@ print(os.listdir(f"/mnt/mftcore-{os.geteuid()}"), small.producer().push(bytes(64
 def test_a_full_tmpfs_is_an_error_that_names_the_numbers_and_dockers_default() -> None:
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare (util-linux)")
-    mount = "mount -t tmpfs -o size=256k none /mnt && exec \"$@\""
+    mount = 'mount -t tmpfs -o size=256k none /mnt && exec "$@"'
     under = ("unshare", "-Urm", "sh", "-c", mount, "sh")
     if subprocess.run([*under, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("needs unprivileged user and mount namespaces")

@@ -111,7 +111,5 @@ class TestAnExchangeElsewhere:
         key = tmp_path / "key.pem"
         key.write_text("secret", encoding="ascii")
         key.chmod(0o600)
-        result = mftpy(
-            "--url", self.URL, "--out", str(tmp_path), **state, THALEX_KEY_ID="K1", THALEX_KEY_FILE=str(key)
-        )
+        result = mftpy("--url", self.URL, "--out", str(tmp_path), **state, THALEX_KEY_ID="K1", THALEX_KEY_FILE=str(key))
         refused(result, 4, self.URL)

@@ -79,6 +79,8 @@ def start(tmp_path):
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait()
+        for pipe in (run.process.stdout, run.process.stderr):
+            pipe.close()
 
 
 def settled(summary):

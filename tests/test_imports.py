@@ -1,4 +1,4 @@
-"""Imports run one way: command line -> supervisor -> processes -> venue, model, sim, execution -> records -> mftcore."""
+"""Imports run one way: command line, supervisor, processes, execution, then venue, model, sim, then records, mftcore."""
 
 import ast
 import subprocess

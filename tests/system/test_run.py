@@ -59,7 +59,7 @@ class Run:
         out, err = self.process.communicate(timeout=PATIENCE_S)
         self.output = "".join(self.lines) + out
         self.error = err
-        gone, alive = psutil.wait_procs(self.family, timeout=PATIENCE_S)
+        _, alive = psutil.wait_procs(self.family, timeout=PATIENCE_S)
         assert not alive, f"left behind: {alive}"
         assert "Traceback" not in err
         assert not [path for path in Path("/dev/shm").iterdir() if "mft" in path.name and path.is_file()]

@@ -1,4 +1,4 @@
-"""Imports run one way: command line, supervisor, processes, execution, then venue, model, sim, then records, mftcore."""
+"""Imports run one way: command line, supervisor, processes, execution, venue and model and sim, records, mftcore."""
 
 import ast
 import subprocess

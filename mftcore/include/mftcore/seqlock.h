@@ -36,6 +36,12 @@ enum { MFT_SEQLOCK_WRITER = 0 }; /* role */
 #define MFT_SEQLOCK_VERSION_ACQUIRE memory_order_acquire
 #endif
 
+/* Whether the cell of `version` was untouched when `begun` was read. Unsigned: a damaged `begun` below `version` is
+ * refused too. The tests plant a version of it that is always true. */
+#ifndef MFT_SEQLOCK_WHOLE
+#define MFT_SEQLOCK_WHOLE(version, begun) ((begun) - (version) < MFT_SEQLOCK_CELLS)
+#endif
+
 /* Shared: no pointers. Only the writer writes. */
 typedef struct {
     _Alignas(MFT_LINE) _Atomic(uint64_t) version; /* newest whole value; 0: never written */
@@ -153,7 +159,7 @@ static inline int mft_seqlock_read(const mft_seqlock_t *q, void *record, uint64_
         }
         /* relaxed: the acquire loads above keep it behind them. */
         begun = atomic_load_explicit(&shared->begun, memory_order_relaxed);
-        if (begun - version < MFT_SEQLOCK_CELLS) /* unsigned: a damaged `begun` below `version` is refused too */
+        if (MFT_SEQLOCK_WHOLE(version, begun))
             return MFT_OK;
         mft_pause();
     }

@@ -194,7 +194,11 @@ def _exchange(options: argparse.Namespace) -> int:
     config = load(options.config, _overrides(options))
     settings = ExchangeSettings(**config.exchange_arguments())
     if options.write_recording is not None:
-        raise ConfigError("this version cannot write recordings yet")
+        from mftpy.sim.recording_writer import write_recording
+
+        write_recording(options.write_recording, options.seconds, settings)
+        print(f"wrote {options.write_recording}: {options.seconds:g} s of the model flow, seed {settings.seed}")
+        return 0
     from mftpy.sim.server import ReadyInfo, serve_alone
 
     if options.keys is None:

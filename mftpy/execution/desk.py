@@ -15,7 +15,7 @@ from typing import Any, Final
 from mftcore.orders import FILLS_REMEMBERED, Order, OrderManager, OrderState
 from mftpy.execution.budget import MessageRate, TokenBucket
 from mftpy.execution.position import Position
-from mftpy.execution.slots import Action, Kind, QuoteSlots
+from mftpy.execution.slots import Action, Kind, QuoteSlots, Slot
 from mftpy.links import Instrument
 from mftpy.records import OWN_ORDERS, SLOTS_PER_SIDE, Side
 from mftpy.venue.error_codes import ORDER_NOT_FOUND, THROTTLED
@@ -249,7 +249,8 @@ class Desk:
                 if order is not None and self.slots.is_stale(slot, order):
                     yield from self._cancel(self.slots.cancel(slot, order), now_ns)
             elif not self.matching.take(now_ns):
-                self.counts["throttled"] += 1
+                self.counts["throttled"] += not slot.throttled  # once for each message held back, not for each look
+                slot.throttled = True
                 order = self.slots.order_of(slot)
                 if order is not None and self.slots.is_stale(slot, order):
                     yield from self._cancel(self.slots.cancel(slot, order), now_ns)
@@ -264,8 +265,9 @@ class Desk:
             if action is not None:
                 yield from self._cancel(action, now_ns)
 
-    def _send(self, slot: Any, action: Action, now_ns: int) -> Action:
+    def _send(self, slot: Slot, action: Action, now_ns: int) -> Action:
         self.rate.add(now_ns)
+        slot.throttled = False
         if action.kind is Kind.AMEND:
             self.orders.amend(action.client_order_id, action.price_ticks, action.total_lots, now_ns)
             self.counts["amended"] += 1

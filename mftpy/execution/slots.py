@@ -48,6 +48,7 @@ class Slot:
     """One place for one order.
 
     `want_lots` 0 means that nothing should rest. `client_order_id` 0 means that no order was ever put here.
+    `throttled` is true from a message that the budget held back until one is sent.
     """
 
     side: int
@@ -55,6 +56,7 @@ class Slot:
     want_ticks: int = 0
     want_lots: int = 0
     client_order_id: int = 0
+    throttled: bool = False
 
 
 class QuoteSlots:

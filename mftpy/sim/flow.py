@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Protocol
 
+from mftpy.errors import MftpyError
 from mftpy.sim.instrument import Listed
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.orders import ClientOrder
@@ -72,6 +73,8 @@ class Flow(Protocol):
 
     finished: str | None
     """One phrase once there is nothing more to come."""
+    failure: MftpyError | None
+    """What went wrong with the source; the exchange serves on, so that clients can end in order."""
 
     def start(self, market: Market, now_ns: int) -> None:
         """Make the first book."""

@@ -12,6 +12,7 @@ import math
 import random
 from typing import Final
 
+from mftpy.errors import MftpyError
 from mftpy.sim.flow import Market
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.settings import ExchangeSettings
@@ -32,6 +33,7 @@ class ModelFlow:
         self._due_ns = 0
         self._sizes: dict[int, int] = {}
         self.finished: str | None = None
+        self.failure: MftpyError | None = None
 
     @property
     def mid(self) -> float:

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,13 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Event
 
-from mftpy.errors import ConfigError, MftpyError, ResourceError
+from mftpy.errors import MftpyError, ResourceError
 from mftpy.sim.exchange import Exchange, Output
 from mftpy.sim.flow import Flow
 from mftpy.sim.flow_model import ModelFlow
+from mftpy.sim.flow_recording import RecordingFlow
 from mftpy.sim.keys import Keys
+from mftpy.sim.recording import Recording
 from mftpy.sim.settings import ExchangeSettings
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,9 @@ class ReadyInfo:
 def make_flow(settings: ExchangeSettings) -> tuple[ExchangeSettings, Flow]:
     """Return the flow that the settings ask for, and the settings with what it found out."""
     if settings.flow == "recording":
-        raise ConfigError("this version cannot play recordings yet; leave out --recording")
+        recording = Recording(settings.recording or "", settings.tick_size, settings.lot_size)
+        found = {"tick_size": float(recording.tick_size), "lot_size": float(recording.lot_size)}
+        return replace(settings, **found), RecordingFlow(recording, settings.speed)  # type: ignore[arg-type]
     return settings, ModelFlow(settings)
 
 
@@ -181,9 +185,13 @@ def exchange_main(settings: ExchangeSettings, conn: Connection) -> None:
                 except EOFError:
                     log.info("the parent is gone")
                 return
-            if shell.exchange.flow.finished and not said:
+            flow = shell.exchange.flow
+            if flow.failure is not None and not said:
+                said = True  # and serve on: what rests must still be cancelled
+                conn.send(("error", flow.failure.exit_code, str(flow.failure), ""))
+            elif flow.finished and not said:
                 said = True
-                conn.send(("finished", shell.exchange.flow.finished))
+                conn.send(("finished", flow.finished))
             await asyncio.sleep(TICK_S)
 
     try:

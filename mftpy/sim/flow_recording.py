@@ -15,13 +15,15 @@ Best prices come from depth updates; bookTicker lines serve to check them and ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mftpy.errors import InputFileError, MftpyError
 from mftpy.sim.flow import Market
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.orders import ClientOrder
 from mftpy.sim.recording import Depth, Print, Recording
+
+EVENTS_PER_STEP: Final = 500
 
 
 @dataclass(slots=True)
@@ -70,10 +72,13 @@ class RecordingFlow:
         return self._started_ns + int((self._next.local_ns - self._first_ns) / self._speed)
 
     def step(self, market: Market, now_ns: int) -> None:
-        """Play every event that is due."""
+        """Play the events that are due, a bounded number: what a slow machine cannot play in time is played late."""
         self._register(market)
         changed = False
-        while (due_ns := self.next_due_ns()) is not None and due_ns <= now_ns:
+        for _ in range(EVENTS_PER_STEP):
+            due_ns = self.next_due_ns()
+            if due_ns is None or due_ns > now_ns:
+                break
             changed = self._apply(market, self._next) or changed
             self._take_next()
         if changed:

@@ -20,6 +20,8 @@ class Resting:
     price_ticks: int
     lots: int
     owner: Any = None
+    turn: int = 0
+    """Counts the orders that ever joined a line: at one price the lower is first."""
 
 
 class Match(NamedTuple):
@@ -43,6 +45,7 @@ class OrderBook:
         self._queues: dict[int, dict[int, deque[Resting]]] = {BUY: {}, SELL: {}}
         self._prices: dict[int, list[int]] = {BUY: [], SELL: []}  # ascending by side * -price: best first
         self.changed: set[tuple[int, int]] = set()
+        self._turns = 0
 
     def best(self, side: int) -> int | None:
         """Best price of a side in ticks, or None."""
@@ -71,6 +74,8 @@ class OrderBook:
         if queue is None:
             queue = self._queues[item.side][item.price_ticks] = deque()
             insort(self._prices[item.side], -item.side * item.price_ticks)
+        self._turns += 1
+        item.turn = self._turns
         queue.append(item)
         self.changed.add((item.side, item.price_ticks))
 

@@ -176,12 +176,9 @@ class Trading:
 
     def client_orders(self, side: int) -> list[ClientOrder]:
         """Client orders that rest on a side, best first, at a price the earlier first."""
-        return [
-            item.owner
-            for price in self.book.prices(side)
-            for item in self.book.queue(side, price)
-            if item.owner is not None
-        ]
+        mine = [order for order in self.orders.values() if order.side == side and order.resting is not None]
+        mine.sort(key=lambda order: (-side * (order.price_ticks or 0), order.resting.turn if order.resting else 0))
+        return mine
 
     def fill(self, order: ClientOrder, lots: int) -> None:
         """Fill a resting client order at its price, by the background; prints the trade."""

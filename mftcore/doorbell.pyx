@@ -72,7 +72,7 @@ cdef class Doorbell:
         cdef Doorbell self = Doorbell.__new__(Doorbell)
         segment = Segment.make(
             MFT_KIND_DOORBELL, MFT_DOORBELL_VERSION, "Doorbell", record_bytes=4, capacity=1,
-            data_bytes=sizeof(mft_doorbell_shared_t),
+            data_bytes=sizeof(mft_bell_t),
         )
         self.start(segment, mft_doorbell_eventfd())
         self.segment.publish()
@@ -85,7 +85,7 @@ cdef class Doorbell:
         self.fd = fd
         segment.pin()
         self.segment = segment
-        self.shared = <mft_doorbell_shared_t *>segment.seg.data
+        self.shared = <mft_bell_t *>segment.seg.data
         return 0
 
     cdef int check(self) except -1:
@@ -103,7 +103,7 @@ cdef class Doorbell:
         """
         cdef int rc
         self.check()
-        rc = mft_doorbell_ring(self.shared, self.fd)
+        rc = mft_bell_ring_fd(self.shared, self.fd)
         if rc < 0:
             code = errno
             raise KernelError(code, f"this Doorbell cannot be rung: {os.strerror(code)}")
@@ -112,14 +112,18 @@ cdef class Doorbell:
     def arm(self):
         """Waiter: from now on rings make `fileno` readable. Look for work once more before sleeping."""
         self.check()
-        mft_doorbell_arm(self.shared)
+        mft_bell_want(self.shared)
+        self.word = mft_bell_arm(self.shared)
         self.armed = True
 
     def disarm(self):
         """Waiter: awake again; takes the rings that came. True when there were any."""
+        cdef bint rung = False
         self.check()
-        self.armed = False
-        return mft_doorbell_disarm(self.shared, self.fd) == 1
+        if self.armed:
+            rung = mft_bell_disarm(self.shared, self.word)
+            self.armed = False
+        return mft_doorbell_take(self.fd) == 1 or rung
 
     def fileno(self):
         """Return the eventfd, to be polled for reading; it stays this handle's own."""

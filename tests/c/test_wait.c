@@ -1,5 +1,5 @@
-/* The doorbell without Python. The hazard is a lost wake-up; a litmus test looks for it directly: waiter arms and
- * looks for work while the ringer publishes and rings. That neither notices the other must never happen.
+/* Waiting without Python. The hazard is a lost wake-up; a litmus test looks for it directly: a waiter arms and looks for
+ * work while the ringer publishes and rings. That neither notices the other must never happen.
  *
  * PLANT plain: -DMFT_PLANT_NO_FENCE
  */
@@ -9,7 +9,7 @@
 
 #include "mftcore/wait.h"
 
-static mft_doorbell_shared_t bell;
+static mft_bell_t bell;
 static int fd;
 static _Atomic(uint32_t) turn_waiter, turn_ringer;
 static _Atomic(uint64_t) work;
@@ -22,32 +22,97 @@ static void meet(_Atomic(uint32_t) *mine, _Atomic(uint32_t) *other, uint32_t tur
             sched_yield();
 }
 
+static void a_bell_at_which_nobody_ever_slept_is_not_even_looked_at(void)
+{
+    CHECK(mft_bell_arm(&bell) == 1);
+    CHECK(mft_bell_ring(&bell) == 0 && atomic_load(&bell.word) == 1); /* armed, but nobody said that he would sleep */
+    CHECK(mft_bell_disarm(&bell, 1) == 0);
+    CHECK(mft_bell_want(&bell) == MFT_FIRST_SLEEP_NS); /* ringers may still have the old word in mind */
+    CHECK(mft_bell_want(&bell) == MFT_LONGEST_SLEEP_NS);
+}
+
 static void only_an_armed_waiter_costs_a_system_call(void)
 {
-    CHECK(mft_doorbell_ring(&bell, fd) == 0);
-    mft_doorbell_arm(&bell);
+    uint32_t armed;
+
+    CHECK(mft_bell_ring_fd(&bell, fd) == 0);
+    armed = mft_bell_arm(&bell);
     CHECK(mft_doorbell_sleep(fd, 0) == MFT_TIMEOUT);
-    CHECK(mft_doorbell_ring(&bell, fd) == 1);
-    CHECK(mft_doorbell_ring(&bell, fd) == 0); /* once per sleep, however many ring */
+    CHECK(mft_bell_ring_fd(&bell, fd) == 1);
+    CHECK(mft_bell_ring_fd(&bell, fd) == 0); /* once per sleep, however many ring */
     CHECK(mft_doorbell_sleep(fd, 1000000000) == MFT_OK);
-    CHECK(mft_doorbell_disarm(&bell, fd) == 1);
+    CHECK(mft_bell_disarm(&bell, armed) == 1);
+    CHECK(mft_doorbell_take(fd) == 1 && mft_doorbell_take(fd) == 0);
     CHECK(mft_doorbell_sleep(fd, 0) == MFT_TIMEOUT);
-    mft_doorbell_arm(&bell);
-    CHECK(mft_doorbell_disarm(&bell, fd) == 0);
-    CHECK(mft_doorbell_ring(&bell, fd) == 0);
+    armed = mft_bell_arm(&bell);
+    CHECK(mft_bell_disarm(&bell, armed) == 0);
+    CHECK(mft_bell_ring(&bell) == 0);
 }
 
 static void a_late_ringer_cannot_undo_a_later_arm(void)
 {
-    uint32_t seen;
+    uint32_t seen, armed = mft_bell_arm(&bell);
 
-    mft_doorbell_arm(&bell);
     seen = atomic_load(&bell.word); /* a ringer sees the waiter armed, and is held up */
-    mft_doorbell_disarm(&bell, fd);
-    mft_doorbell_arm(&bell);
+    mft_bell_disarm(&bell, armed);
+    armed = mft_bell_arm(&bell);
     CHECK(!atomic_compare_exchange_strong(&bell.word, &seen, seen + 1));
-    CHECK(mft_doorbell_ring(&bell, fd) == 1);
-    mft_doorbell_disarm(&bell, fd);
+    CHECK(mft_bell_ring(&bell) == 1);
+    mft_bell_disarm(&bell, armed);
+}
+
+static void a_ring_between_arm_and_sleep_lets_the_sleep_return_at_once(void)
+{
+    mft_bell_t other = {.wanted = 1};
+    mft_bell_t *const both[2] = {&other, &bell};
+    uint32_t armed[2] = {mft_bell_arm(&other), mft_bell_arm(&bell)};
+
+    CHECK(mft_bell_ring(&bell) == 1);
+    CHECK(mft_bell_sleep(&bell, armed[1], INT64_C(100000000000)) == MFT_OK);
+    CHECK(mft_bells_sleep(both, armed, 2, INT64_C(100000000000)) == MFT_OK);
+    armed[1] = mft_bell_arm(&bell);
+    CHECK(mft_bell_sleep(&bell, armed[1], 1000) == MFT_TIMEOUT);
+    CHECK(mft_bells_sleep(both, armed, 2, 1000) == MFT_TIMEOUT);
+    CHECK(mft_bells_sleep(both, armed, 0, 1000) == MFT_TIMEOUT); /* nothing to wait for: the time passes */
+    CHECK(mft_bells_sleep(both, armed, MFT_MOST_BELLS + 1, 1000) == MFT_E_ARGUMENT);
+    mft_bell_disarm(&bell, armed[1]);
+}
+
+enum { SLEEPERS = 4, WORK = 2000 };
+static _Atomic(uint32_t) sleepers_done;
+
+static void *sleeper(void *both)
+{
+    mft_bell_t *const list[2] = {both, &bell};
+
+    for (uint64_t seen = 0; seen < REPEAT(WORK);) {
+        const uint32_t armed[2] = {mft_bell_arm(list[0]), mft_bell_arm(list[1])};
+        const uint64_t now = atomic_load_explicit(&work, memory_order_acquire);
+
+        if (now == seen) /* no timeout that would hide a lost wake-up: the alarm would end the test */
+            CHECK(mft_bells_sleep(list, armed, 2, INT64_C(100000000000)) != MFT_TIMEOUT);
+        seen = now;
+    }
+    atomic_fetch_add(&sleepers_done, 1);
+    return NULL;
+}
+
+static void every_sleeper_at_a_bell_is_woken(void)
+{
+    pthread_t threads[SLEEPERS];
+    mft_bell_t never = {.wanted = 1};
+
+    atomic_store(&work, 0);
+    for (int i = 0; i < SLEEPERS; i++)
+        CHECK(pthread_create(&threads[i], NULL, sleeper, &never) == 0);
+    while (atomic_load(&sleepers_done) < SLEEPERS) {
+        if (atomic_load(&work) < REPEAT(WORK))
+            atomic_fetch_add(&work, 1);
+        mft_bell_ring(&bell);
+        sched_yield();
+    }
+    for (int i = 0; i < SLEEPERS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
 static void *ringer(void *rung)
@@ -55,7 +120,7 @@ static void *ringer(void *rung)
     for (uint32_t turn = 1; turn <= REPEAT(1000000); turn++) {
         meet(&turn_ringer, &turn_waiter, 2 * turn - 1);
         atomic_store_explicit(&work, turn, memory_order_release);
-        ((char *)rung)[0] = (char)mft_doorbell_ring(&bell, fd);
+        ((char *)rung)[0] = (char)mft_bell_ring(&bell);
         meet(&turn_ringer, &turn_waiter, 2 * turn);
     }
     return NULL;
@@ -67,16 +132,18 @@ static void no_wake_up_is_lost(void)
     pthread_t thread;
     unsigned long lost = 0;
 
+    atomic_store(&work, 0);
     CHECK(pthread_create(&thread, NULL, ringer, rung) == 0);
     for (uint32_t turn = 1; turn <= REPEAT(1000000); turn++) {
+        uint32_t armed;
         uint64_t seen;
         meet(&turn_waiter, &turn_ringer, 2 * turn - 1);
-        mft_doorbell_arm(&bell);
+        armed = mft_bell_arm(&bell);
         seen = atomic_load_explicit(&work, memory_order_acquire);
         meet(&turn_waiter, &turn_ringer, 2 * turn);
         if (seen != turn && rung[0] != 1)
             lost++;
-        mft_doorbell_disarm(&bell, fd);
+        mft_bell_disarm(&bell, armed);
     }
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(lost == 0);
@@ -87,8 +154,11 @@ int main(void)
     alarm(120);
     fd = mft_doorbell_eventfd();
     CHECK(fd >= 0);
+    RUN(a_bell_at_which_nobody_ever_slept_is_not_even_looked_at);
     RUN(only_an_armed_waiter_costs_a_system_call);
     RUN(a_late_ringer_cannot_undo_a_later_arm);
+    RUN(a_ring_between_arm_and_sleep_lets_the_sleep_return_at_once);
+    RUN(every_sleeper_at_a_bell_is_woken);
     RUN(no_wake_up_is_lost);
     return 0;
 }

@@ -324,7 +324,7 @@ def test_a_request_beyond_the_available_memory_is_refused_before_anything_is_mad
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda: memory.Available(100_000, "this test"))
     before = open_descriptors()
-    with pytest.raises(MemoryRefused, match=r"needs 1052800 bytes of memory, and this test leaves 100000"):
+    with pytest.raises(MemoryRefused, match=r"needs 1052928 bytes of memory, and this test leaves 100000"):
         SpscRing.create(64, 16384)
     assert open_descriptors() == before
     SpscRing.create(64, 64).close()

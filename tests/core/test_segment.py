@@ -260,7 +260,7 @@ def test_a_full_tmpfs_is_an_error_that_names_the_numbers_and_dockers_default() -
     ran = run_python("-c", SMALL_TMPFS, under=under)
     assert ran.returncode == 0, ran.stderr
     message, rest = ran.stdout.splitlines()
-    assert message.startswith("SpscRing 'does-not-fit' needs 4198528 bytes and /mnt has ")
+    assert message.startswith("SpscRing 'does-not-fit' needs 4198656 bytes and /mnt has ")
     assert "64 MiB" in message
     assert rest == "['fits'] True"
 

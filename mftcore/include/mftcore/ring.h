@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "segment.h"
+#include "wait.h"
 
 #define MFT_RING_VERSION 1u
 #define MFT_RING_MAX_CAPACITY (UINT64_C(1) << 32)
@@ -38,10 +39,13 @@ typedef struct {
     _Atomic(uint64_t) most_by_producer;        /* largest fill the producer has seen */
     _Alignas(MFT_LINE) _Atomic(uint64_t) head; /* records ever popped; only the consumer writes this line */
     _Atomic(uint64_t) most_by_consumer;        /* largest fill the consumer has seen */
+    mft_bell_t records;                        /* a consumer sleeps here until there are records */
+    mft_bell_t room;                           /* a producer sleeps here until there is room */
     _Alignas(MFT_LINE) unsigned char slots[];  /* capacity x record_bytes */
 } mft_ring_shared_t;
 _Static_assert(offsetof(mft_ring_shared_t, head) == MFT_LINE, "processes share this layout");
-_Static_assert(offsetof(mft_ring_shared_t, slots) == 2 * MFT_LINE, "processes share this layout");
+_Static_assert(offsetof(mft_ring_shared_t, records) == 2 * MFT_LINE, "processes share this layout");
+_Static_assert(offsetof(mft_ring_shared_t, slots) == 4 * MFT_LINE, "processes share this layout");
 
 /* Private to an endpoint. */
 typedef struct {
@@ -317,6 +321,35 @@ static inline int64_t mft_ring_pop_many(mft_ring_t *r, void *records, uint64_t c
         done += run;
     }
     return (int64_t)done;
+}
+
+/* ---- waiting ---- */
+
+/* Producer only, after a push or commit, once per batch: wake a consumer that sleeps. One load while none ever did. */
+static inline int mft_ring_ring_records(mft_ring_t *r)
+{
+    return mft_bell_ring(&r->shared->records);
+}
+
+/* Consumer only, after a pop or release: wake a producer that sleeps. */
+static inline int mft_ring_ring_room(mft_ring_t *r)
+{
+    return mft_bell_ring(&r->shared->room);
+}
+
+/* Consumer only: is there a record, or are the indices damaged (the next call says so)? */
+static inline int mft_ring_has_records(const mft_ring_t *r)
+{
+    /* relaxed: only a hint; the call that takes the record reads tail with acquire. */
+    return atomic_load_explicit(&r->shared->tail, memory_order_relaxed) !=
+           atomic_load_explicit(&r->shared->head, memory_order_relaxed);
+}
+
+/* Producer only: is there room for a record, or are the indices damaged? */
+static inline int mft_ring_has_room(const mft_ring_t *r)
+{
+    return atomic_load_explicit(&r->shared->tail, memory_order_relaxed) -
+               atomic_load_explicit(&r->shared->head, memory_order_relaxed) != r->capacity;
 }
 
 /* ---- anybody ---- */

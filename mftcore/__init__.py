@@ -15,12 +15,12 @@ from mftcore.book import (
     LEVEL,
     BookReader,
     BookStamp,
-    BookTop,
     BookWriter,
     MasterBook,
     SeqlockBook,
 )
 from mftcore.doorbell import Doorbell
+from mftcore.endpoint import wait_any
 from mftcore.errors import (
     ClosedError,
     ForkedError,
@@ -30,6 +30,7 @@ from mftcore.errors import (
     MftError,
     NameInUse,
     NoSuchSegment,
+    PeerDied,
     RecordError,
     RoleBusy,
     RoleTaken,
@@ -51,7 +52,6 @@ __all__ = [
     "LEVEL",
     "BookReader",
     "BookStamp",
-    "BookTop",
     "BookWriter",
     "ClosedError",
     "Doorbell",
@@ -69,6 +69,7 @@ __all__ = [
     "OrderManager",
     "OrderState",
     "OrderTableFull",
+    "PeerDied",
     "RecordError",
     "RingCounters",
     "RoleBusy",
@@ -86,6 +87,7 @@ __all__ = [
     "Unstable",
     "__version__",
     "get_include",
+    "wait_any",
 ]
 
 

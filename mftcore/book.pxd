@@ -1,9 +1,9 @@
 """`MasterBook` and `SeqlockBook`: a whole order book in own memory, its best levels in shared memory."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from mftcore.segment cimport Endpoint, Segment, mft_watch_t
-from mftcore.seqlock cimport mft_seqlock_t, mft_stamp_t
+from mftcore.endpoint cimport Endpoint, Handle
+from mftcore.seqlock cimport VersionReader, mft_seqlock_t, mft_stamp_t
 
 
 cdef extern from "mftcore/book.h" nogil:
@@ -37,14 +37,14 @@ cdef extern from "mftcore/book.h" nogil:
         int64_t bid_lots
         int64_t ask_ticks
         int64_t ask_lots
-        uint32_t n_bids
-        uint32_t n_asks
+        int64_t receive_ns
+        uint16_t n_bids
+        uint16_t n_asks
         uint32_t state
 
     ctypedef struct mft_window_t:
         mft_book_top_t top
         int64_t exchange_time_ns
-        int64_t receive_ns
         mft_level_t *levels
 
     int mft_master_init(mft_master_t *m, uint64_t capacity) noexcept
@@ -65,15 +65,11 @@ cdef class MasterBook:
     cdef int change(self, object bids, object asks, bint fresh) except -1
 
 
-cdef class SeqlockBook:
-    cdef Segment segment
+cdef class SeqlockBook(Handle):
     cdef readonly str instrument
     cdef readonly double tick_size
     cdef readonly double lot_size
     cdef readonly int levels
-
-    cdef int start(self, Segment segment) except -1
-    cdef int check(self) except -1
 
 
 cdef class BookWriter(Endpoint):
@@ -81,16 +77,33 @@ cdef class BookWriter(Endpoint):
     cdef mft_window_t *window
     cdef int levels
 
-    cdef int start(self, SeqlockBook book) except -1
+    cdef int start(self, SeqlockBook book, object bell) except -1
+    cdef uint64_t write(self) except 0
 
 
-cdef class BookReader(Endpoint):
-    cdef mft_seqlock_t lock
-    cdef mft_watch_t watch
-    cdef uint64_t self_word
+cdef class BookStamp:
+    cdef readonly uint64_t version
+    cdef readonly uint64_t epoch
+    cdef readonly int64_t age_ns
+    cdef readonly bint writer_alive
+    cdef readonly uint32_t n_bids
+    cdef readonly uint32_t n_asks
+    cdef readonly int64_t exchange_time_ns
+    cdef readonly int64_t receive_ns
+    cdef readonly int64_t published_ns
+    cdef readonly uint32_t state
+    cdef readonly int64_t bid_ticks
+    cdef readonly int64_t bid_lots
+    cdef readonly int64_t ask_ticks
+    cdef readonly int64_t ask_lots
+
+
+cdef class BookReader(VersionReader):
+    cdef object memory                  # of the window: ours
     cdef mft_window_t *window
+    cdef readonly object bids
+    cdef readonly object asks
     cdef int levels
-    cdef readonly uint64_t unstable
 
     cdef int start(self, SeqlockBook book) except -1
-    cdef int fetch(self, uint64_t levels, mft_stamp_t *stamp) except -1
+    cdef BookStamp fetch(self, uint64_t levels)

@@ -1,33 +1,25 @@
 """`MasterBook` and `SeqlockBook`: lifetime, checks, words; the algorithms are ``include/mftcore/book.h``."""
 
 import json
-from collections import namedtuple
 
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from mftcore.segment cimport (
-    MFT_KIND_BOOK,
-    MFT_OK,
-    mft_now_ns,
-    mft_segment_self,
-    mft_watch_alive,
-    mft_watch_close,
-    mft_watch_init,
-)
+from mftcore.segment cimport MFT_KIND_BOOK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 from mftcore.seqlock cimport (
     MFT_SEQLOCK_WRITER,
     mft_seqlock_data_bytes,
     mft_seqlock_open,
-    mft_seqlock_read,
-    mft_seqlock_version,
+    mft_seqlock_ring,
     mft_seqlock_write,
+    writer_bell,
 )
 
 import numpy
 
-from mftcore.errors import LayoutError, RecordError, Unstable
+from mftcore.endpoint import checked_name
+from mftcore.errors import LayoutError, RecordError
 
 LEVEL = numpy.dtype([("price_ticks", "<i8"), ("size_lots", "<i8"), ("outright_lots", "<i8")])
 
@@ -37,34 +29,54 @@ BOOK_CROSSED = MFT_BOOK_CROSSED
 BOOK_STALE = MFT_BOOK_STALE
 BOOK_RESYNCING = MFT_BOOK_RESYNCING
 
-BookStamp = namedtuple("BookStamp", [
-    "version", "epoch", "age_ns", "writer_alive", "n_bids", "n_asks", "exchange_time_ns", "receive_ns", "published_ns",
-    "state",
-])
-BookStamp.__doc__ = """What comes with every reading of a `SeqlockBook`.
 
-Attributes
-----------
-version : int
-    Counts the windows ever published; 0: none yet.
-epoch : int
-    Which writer published it, counted from 1.
-age_ns : int
-    Nanoseconds since its message was received; -1 when nothing was published.
-writer_alive : bool
-    Whether a live process holds the writing end; at most a millisecond old.
-n_bids, n_asks : int
-    Levels copied a side; what lies beyond them in the arrays was not touched.
-exchange_time_ns : int
-    Of the last message in it, by the exchange's clock.
-receive_ns, published_ns : int
-    CLOCK_MONOTONIC.
-state : int
-    ``BOOK_EMPTY | BOOK_ONE_SIDED | BOOK_CROSSED | BOOK_STALE | BOOK_RESYNCING``; 0 is a book to trade on.
-"""
+@cython.final
+@cython.freelist(8)
+cdef class BookStamp:
+    """What comes with every reading of a `SeqlockBook`: there is no way to get the levels without their age.
 
-BookTop = namedtuple("BookTop", ["bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "state", "version"])
-BookTop.__doc__ = """The best level of each side; 0 lots where there is none."""
+    Attributes
+    ----------
+    version : int
+        Counts the windows ever published; 0: none yet.
+    epoch : int
+        Which writer published it, counted from 1.
+    age_ns : int
+        Nanoseconds since its message was received; -1 when nothing was published.
+    writer_alive : bool
+        Whether a live process holds the writing end; at most a millisecond old.
+    n_bids, n_asks : int
+        Levels that were read a side; what lies beyond them in the arrays means nothing.
+    exchange_time_ns : int
+        Of the last message in it, by the exchange's clock; 0 from `BookReader.top`, which does not read it.
+    receive_ns, published_ns : int
+        CLOCK_MONOTONIC.
+    state : int
+        ``BOOK_EMPTY | BOOK_ONE_SIDED | BOOK_CROSSED | BOOK_STALE | BOOK_RESYNCING``; 0 is a book to trade on.
+    bid_ticks, bid_lots, ask_ticks, ask_lots : int
+        The best level of each side; 0 lots where there is none.
+    mid_ticks : float
+        Half-way between the best prices; nan when a side is missing.
+    spread_ticks : int
+        Best ask less best bid, negative when crossed; 0 when a side is missing.
+    """
+
+    def __init__(self):
+        raise TypeError("a BookStamp comes from a reading of a book")
+
+    @property
+    def mid_ticks(self):
+        if self.bid_lots == 0 or self.ask_lots == 0:
+            return float("nan")
+        return 0.5 * (self.bid_ticks + self.ask_ticks)
+
+    @property
+    def spread_ticks(self):
+        return self.ask_ticks - self.bid_ticks if self.bid_lots and self.ask_lots else 0
+
+    def __repr__(self):
+        names = ("version", "epoch", "age_ns", "writer_alive", "n_bids", "n_asks", "state", "bid_ticks", "ask_ticks")
+        return "BookStamp(" + ", ".join(f"{name}={getattr(self, name)}" for name in names) + ")"
 
 
 cdef const mft_level_t[::1] levels_of(object array, str side):
@@ -208,7 +220,7 @@ cdef class MasterBook:
 
 
 @cython.final
-cdef class SeqlockBook:
+cdef class SeqlockBook(Handle):
     """The best levels of an order book in shared memory: one writer, any number of readers.
 
     A handle, as `Seqlock` is, with the same promises: a reader gets one whole window with its age, whatever happens to
@@ -224,8 +236,8 @@ cdef class SeqlockBook:
     name : str or None
     """
 
-    def __init__(self):
-        raise TypeError("SeqlockBook has no constructor; use SeqlockBook.create(...) or SeqlockBook.attach(name)")
+    KIND = MFT_KIND_BOOK
+    VERSION = MFT_BOOK_VERSION
 
     @staticmethod
     def create(str instrument not None, double tick_size, double lot_size, *, int levels=50, name=None):
@@ -247,50 +259,33 @@ cdef class SeqlockBook:
         meta = json.dumps({"instrument": instrument, "tick_size": tick_size, "lot_size": lot_size})
         self.start(Segment.make(
             MFT_KIND_BOOK, MFT_BOOK_VERSION, "SeqlockBook", record_bytes=window_bytes, capacity=levels,
-            data_bytes=mft_seqlock_data_bytes(window_bytes), meta=meta, name=name,
+            data_bytes=mft_seqlock_data_bytes(window_bytes), meta=meta, name=None if name is None else checked_name(name),
         ))
         self.segment.publish()
         return self
 
-    @staticmethod
-    def attach(str name not None):
-        """Attach to a named book; raises as `SpscRing.attach`."""
-        cdef SeqlockBook self = SeqlockBook.__new__(SeqlockBook)
-        self.start(Segment.attach(MFT_KIND_BOOK, MFT_BOOK_VERSION, "SeqlockBook", name))
-        return self
-
-    @staticmethod
-    def remove(str name not None):
-        """Take away the name of a book whose users are all dead; `RoleTaken` names the one who lives."""
-        Segment.remove(MFT_KIND_BOOK, MFT_BOOK_VERSION, "SeqlockBook", name)
-
-    cdef int start(self, Segment segment) except -1:
+    cdef int opened(self) except -1:
         cdef mft_seqlock_t lock
-        cdef uint64_t levels = segment.seg.layout.capacity
-        if mft_seqlock_open(&lock, &segment.seg) != MFT_OK or lock.bytes != mft_window_bytes(levels):
-            segment.corrupt("the window does not fit the memory")
+        cdef uint64_t levels = self.segment.seg.layout.capacity
+        if mft_seqlock_open(&lock, &self.segment.seg) != MFT_OK or lock.bytes != mft_window_bytes(levels):
+            self.segment.corrupt("the window does not fit the memory")
         try:
-            meta = json.loads(segment.meta)
+            meta = json.loads(self.segment.meta)
             self.instrument = meta["instrument"]
             self.tick_size = meta["tick_size"]
             self.lot_size = meta["lot_size"]
         except (ValueError, KeyError, TypeError) as error:
-            raise LayoutError(f"{segment.what}: the description of the instrument cannot be read: {error}") from error
+            raise LayoutError(
+                f"{self.segment.what}: the description of the instrument cannot be read: {error}"
+            ) from error
         self.levels = <int>levels
-        self.segment = segment
         return 0
 
-    cdef int check(self) except -1:
-        if self.segment is None:
-            raise TypeError("this SeqlockBook was never opened; use SeqlockBook.create(...) or SeqlockBook.attach(name)")
-        self.segment.check()
-        return 0
-
-    def writer(self):
-        """Claim the writing end; `RoleTaken` while another holds it and lives."""
+    def writer(self, bell=None):
+        """Claim the writing end; `bell` and errors as for `Seqlock.writer`."""
         cdef BookWriter endpoint = BookWriter.__new__(BookWriter)
         self.check()
-        endpoint.start(self)
+        endpoint.start(self, bell)
         return endpoint
 
     def reader(self):
@@ -300,37 +295,6 @@ cdef class SeqlockBook:
         endpoint.start(self)
         return endpoint
 
-    @property
-    def name(self):
-        return None if self.segment is None else self.segment.name
-
-    def fileno(self):
-        """Return the descriptor of the memory, for SCM_RIGHTS; it stays this handle's own."""
-        self.check()
-        return self.segment.fileno()
-
-    def close(self):
-        """Give the handle back; its endpoints go on until they are closed. Twice does nothing."""
-        if self.segment is not None:
-            self.segment.close()
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __reduce__(self):
-        self.check()
-        return _receive, (self.segment,)
-
-
-def _receive(Segment segment):
-    cdef SeqlockBook self = SeqlockBook.__new__(SeqlockBook)
-    self.start(segment)
-    return self
-
 
 @cython.final
 cdef class BookWriter(Endpoint):
@@ -339,15 +303,30 @@ cdef class BookWriter(Endpoint):
     def __dealloc__(self):
         free(self.window)
 
-    cdef int start(self, SeqlockBook book) except -1:
+    cdef int start(self, SeqlockBook book, object bell) except -1:
         self.window = <mft_window_t *>calloc(1, mft_window_bytes(book.levels))
         if self.window == NULL:
             raise MemoryError("no memory for a book window")
         self.levels = book.levels
-        self.open(book.segment, MFT_SEQLOCK_WRITER, "writer")
-        mft_seqlock_open(&self.lock, &self.segment.seg)
+        self.open(book.segment, MFT_SEQLOCK_WRITER, "writer", -1)
+        try:
+            if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
+                self.segment.corrupt("the window does not fit the memory")
+            writer_bell(self, bell)
+        except BaseException:
+            self.shut()
+            raise
         self.window.top.state = MFT_BOOK_EMPTY
         return 0
+
+    cdef int usable(self) except -1:
+        raise TypeError("a writer never waits; readers do")
+
+    cdef uint64_t write(self) except 0:
+        cdef uint64_t version = mft_seqlock_write(&self.lock, self.window, self.epoch, mft_now_ns())
+        mft_seqlock_ring(&self.lock)
+        self.ring_outer()
+        return version
 
     def publish(self, MasterBook master not None, *, int64_t exchange_time_ns, int64_t receive_ns, int state=0):
         """Publish the best levels of a master book, as a whole; returns the version.
@@ -364,59 +343,98 @@ cdef class BookWriter(Endpoint):
         self.check()
         mft_window_fill(self.window, self.levels, &master.master, state)
         self.window.exchange_time_ns = exchange_time_ns
-        self.window.receive_ns = receive_ns
-        return mft_seqlock_write(&self.lock, self.window, self.epoch, mft_now_ns())
+        self.window.top.receive_ns = receive_ns
+        return self.write()
 
     def mark(self, int state):
         """Publish the last window again with state flags added: it is stale, or known to be wrong."""
         self.check()
         self.window.top.state |= <uint32_t>state
-        return mft_seqlock_write(&self.lock, self.window, self.epoch, mft_now_ns())
+        return self.write()
 
 
 @cython.final
-cdef class BookReader(Endpoint):
-    """A reading end of a `SeqlockBook`; from `SeqlockBook.reader`.
+cdef class BookReader(VersionReader):
+    """A reading end of a `SeqlockBook`; from `SeqlockBook.reader`. `wait` waits for a newer window than it has read.
 
     Attributes
     ----------
+    bids, asks : ndarray of LEVEL, shape (levels,), read-only
+        Best first; filled anew by each `read`, the first ``n_bids`` and ``n_asks`` of its stamp count. The arrays stay
+        the same: take views of their fields once (``price = reader.bids["price_ticks"]``).
     unstable : int
         Readings that were given up after 64 attempts.
     """
 
-    def __cinit__(self):
-        mft_watch_init(&self.watch)
-
-    def __dealloc__(self):
-        mft_watch_close(&self.watch)
-        free(self.window)
-
     cdef int start(self, SeqlockBook book) except -1:
-        self.window = <mft_window_t *>calloc(1, mft_window_bytes(book.levels))
-        if self.window == NULL:
-            raise MemoryError("no memory for a book window")
+        cdef int64_t[::1] words
+        memory = numpy.zeros(mft_window_bytes(book.levels) // 8, numpy.int64)
+        words = memory
+        self.memory = memory
+        self.window = <mft_window_t *>&words[0]
+        levels = memory[mft_window_bytes(1) // 8 - 6:].view(LEVEL)
+        levels.flags.writeable = False
+        self.bids, self.asks = levels[0::2], levels[1::2]
         self.levels = book.levels
-        self.open(book.segment, -1, "reader")
-        mft_seqlock_open(&self.lock, &self.segment.seg)
-        self.self_word = mft_segment_self(&self.segment.seg)
+        self.open(book.segment, -1, "reader", MFT_SEQLOCK_WRITER)
+        if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
+            self.shut()
+            self.segment.corrupt("the window does not fit the memory")
         return 0
 
-    cdef int fetch(self, uint64_t levels, mft_stamp_t *stamp) except -1:
-        """Copy the head and the best `levels` into the private window."""
+    cdef BookStamp fetch(self, uint64_t levels):
+        """Copy the head and the best `levels` into our own window."""
+        cdef mft_stamp_t s
         cdef uint64_t size
+        cdef int64_t now_ns
+        cdef BookStamp stamp
+        cdef mft_book_top_t *top = &self.window.top
         self.check()
         levels = min(levels, <uint64_t>self.levels)
-        size = mft_window_bytes(levels) if levels else 64
-        if mft_seqlock_read(&self.lock, self.window, size, stamp) != MFT_OK:
-            self.unstable += 1
-            raise Unstable(f"{self.segment.what} was overwritten during each of 64 attempts to read it; try again")
-        if stamp.version == 0:
+        size = mft_window_bytes(levels) if levels else sizeof(mft_book_top_t)
+        self.fetch_value(self.window, size, &s)
+        if s.version == 0:
             memset(self.window, 0, size)
-            self.window.top.state = MFT_BOOK_EMPTY
+            top.state = MFT_BOOK_EMPTY
+        now_ns = mft_now_ns()
+        stamp = BookStamp.__new__(BookStamp)
+        stamp.version, stamp.epoch, stamp.published_ns = s.version, s.epoch, s.written_ns
+        stamp.age_ns = now_ns - top.receive_ns if s.version else -1
+        stamp.writer_alive = mft_watch_alive(&self.watch, &self.segment.seg, self.peer, self.self_word, now_ns) == 1
         # read once, then bounded: what stands in shared memory is never trusted as a length
-        self.window.top.n_bids = min(self.window.top.n_bids, <uint32_t>levels)
-        self.window.top.n_asks = min(self.window.top.n_asks, <uint32_t>levels)
-        return 0
+        stamp.n_bids, stamp.n_asks = min(top.n_bids, <uint32_t>levels), min(top.n_asks, <uint32_t>levels)
+        stamp.exchange_time_ns = self.window.exchange_time_ns if levels else 0
+        stamp.receive_ns = top.receive_ns
+        stamp.state = top.state
+        stamp.bid_ticks, stamp.bid_lots = top.bid_ticks, top.bid_lots
+        stamp.ask_ticks, stamp.ask_lots = top.ask_ticks, top.ask_lots
+        return stamp
+
+    def read(self, levels=None):
+        """Copy the newest window into `bids` and `asks`.
+
+        Parameters
+        ----------
+        levels : int, optional
+            How many a side, from the best; all by default. Fewer are cheaper.
+
+        Returns
+        -------
+        BookStamp
+            Says how many levels there are, and how old they are.
+
+        Raises
+        ------
+        Unstable
+            64 tries failed, in each of which the writer published 8 windows; `bids` and `asks` may hold anything. Counted.
+        """
+        cdef int64_t wanted
+        if levels is None:
+            return self.fetch(self.levels)
+        wanted = levels
+        if wanted < 0:
+            raise RecordError(f"the number of levels is at least 0, not {levels}")
+        return self.fetch(wanted)
 
     def read_into(self, mft_level_t[::1] bids not None, mft_level_t[::1] asks not None):
         """Copy the best levels into two arrays of `LEVEL`; their lengths say how many are wanted.
@@ -424,41 +442,26 @@ cdef class BookReader(Endpoint):
         Returns
         -------
         BookStamp
-            Says how many levels were copied, and how old they are.
+            Says how many levels were copied, and how old they are; what lies beyond them in the arrays was not touched.
 
         Raises
         ------
         Unstable
-            64 tries failed, in each of which the writer published 8 windows; the arrays were not touched.
+            64 tries failed, in each of which the writer published 8 windows; the arrays were not touched. Counted.
         """
-        cdef mft_stamp_t s
-        cdef uint64_t i, most_bids, most_asks
-        cdef int64_t now_ns
-        self.fetch(max(bids.shape[0], asks.shape[0]), &s)
-        most_bids = min(<uint64_t>self.window.top.n_bids, <uint64_t>bids.shape[0])
-        most_asks = min(<uint64_t>self.window.top.n_asks, <uint64_t>asks.shape[0])
-        for i in range(most_bids):
+        cdef uint32_t i
+        cdef BookStamp stamp = self.fetch(max(bids.shape[0], asks.shape[0]))
+        stamp.n_bids = min(stamp.n_bids, <uint32_t>bids.shape[0])
+        stamp.n_asks = min(stamp.n_asks, <uint32_t>asks.shape[0])
+        for i in range(stamp.n_bids):
             bids[i] = self.window.levels[2 * i]
-        for i in range(most_asks):
+        for i in range(stamp.n_asks):
             asks[i] = self.window.levels[2 * i + 1]
-        now_ns = mft_now_ns()
-        alive = mft_watch_alive(&self.watch, &self.segment.seg, MFT_SEQLOCK_WRITER, self.self_word, now_ns) == 1
-        return BookStamp(
-            s.version, s.epoch, now_ns - self.window.receive_ns if s.version else -1, alive, most_bids, most_asks,
-            self.window.exchange_time_ns, self.window.receive_ns, s.written_ns, self.window.top.state,
-        )
+        return stamp
 
     def top(self):
-        """Return `BookTop`: one cache line of shared memory."""
-        cdef mft_stamp_t s
-        self.fetch(0, &s)
-        return BookTop(
-            self.window.top.bid_ticks, self.window.top.bid_lots, self.window.top.ask_ticks, self.window.top.ask_lots,
-            self.window.top.state, s.version,
-        )
+        """Return a `BookStamp` with the best level of each side and no others: one cache line of shared memory.
 
-    @property
-    def version(self):
-        """Newest version; one load, for polling."""
-        self.check()
-        return mft_seqlock_version(&self.lock)
+        Its ``exchange_time_ns`` is 0, since that lies beyond the line.
+        """
+        return self.fetch(0)

@@ -7,14 +7,14 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
 
-from mftcore.segment cimport (
-    MFT_KIND_DOORBELL,
-    MFT_OK,
-    MFT_TIMEOUT,
-    mft_now_ns,
-)
+from mftcore.endpoint cimport mft_bell_arm, mft_bell_disarm, mft_bell_ring_fd, mft_bell_rung, mft_bell_want
+from mftcore.segment cimport MFT_KIND_DOORBELL, MFT_OK, MFT_TIMEOUT, mft_now_ns
 
 from mftcore.errors import ClosedError, KernelError, LayoutError, RecordError
+
+
+cdef extern from "unistd.h" nogil:
+    int os_close "close"(int fd) noexcept
 
 
 cdef enum:
@@ -23,7 +23,7 @@ cdef enum:
 
 @cython.final
 @cython.no_gc_clear
-cdef class Doorbell:
+cdef class Doorbell(Handle):
     """A bell for one waiting loop: others ring it after they published, at no cost while the loop is awake.
 
     A handle without roles, made by `create` and given to child processes as an argument. One loop waits on it; any
@@ -48,17 +48,15 @@ cdef class Doorbell:
     for work when it passes. Protocol and fences: ``mftcore/include/mftcore/wait.h``.
     """
 
-    def __cinit__(self):
-        self.fd = -1
+    KIND = MFT_KIND_DOORBELL
+    VERSION = MFT_DOORBELL_VERSION
 
-    def __init__(self):
-        raise TypeError("Doorbell has no constructor; use Doorbell.create()")
+    def __cinit__(self, *args, **kwargs):
+        self.fd = -1
 
     def __dealloc__(self):
         if self.fd >= 0:
             os_close(self.fd)
-        if self.shared is not NULL:
-            self.segment.unpin()
 
     @staticmethod
     def create():
@@ -70,27 +68,36 @@ cdef class Doorbell:
             No memory; no descriptors left.
         """
         cdef Doorbell self = Doorbell.__new__(Doorbell)
-        segment = Segment.make(
+        self.start(Segment.make(
             MFT_KIND_DOORBELL, MFT_DOORBELL_VERSION, "Doorbell", record_bytes=4, capacity=1,
             data_bytes=sizeof(mft_bell_t),
-        )
-        self.start(segment, mft_doorbell_eventfd())
+        ))
+        self.fd = mft_doorbell_eventfd()
+        if self.fd < 0:
+            code = errno
+            self.close()
+            raise KernelError(code, f"a doorbell needs an eventfd: {os.strerror(code)}")
         self.segment.publish()
         return self
 
-    cdef int start(self, Segment segment, int fd) except -1:
-        if fd < 0:
-            code = errno
-            raise KernelError(code, f"a doorbell needs an eventfd: {os.strerror(code)}")
-        self.fd = fd
-        segment.pin()
-        self.segment = segment
-        self.shared = <mft_bell_t *>segment.seg.data
-        return 0
+    @classmethod
+    def attach(cls, name, dtype=None):
+        """Refused: a doorbell has no name, since an eventfd has none; hand it over as an argument."""
+        raise TypeError("a Doorbell has no name to attach to; give it to the other process as an argument")
 
-    cdef int check(self) except -1:
-        if self.shared is NULL:
-            raise ClosedError("this Doorbell is closed")
+    @classmethod
+    def attach_fd(cls, fd):
+        """Refused: a doorbell is two descriptors; hand it over as an argument."""
+        raise TypeError("a Doorbell is two descriptors; give it to the other process as an argument")
+
+    @classmethod
+    def remove(cls, name):
+        """Refused: a doorbell has no name."""
+        raise TypeError("a Doorbell has no name that could be taken away")
+
+    cdef int opened(self) except -1:
+        self.shared = <mft_bell_t *>self.segment.seg.data
+        mft_bell_want(self.shared)  # somebody will sleep here, and with poll or epoll nothing bounds the first sleep
         return 0
 
     def ring(self):
@@ -112,7 +119,6 @@ cdef class Doorbell:
     def arm(self):
         """Waiter: from now on rings make `fileno` readable. Look for work once more before sleeping."""
         self.check()
-        mft_bell_want(self.shared)
         self.word = mft_bell_arm(self.shared)
         self.armed = True
 
@@ -179,32 +185,45 @@ cdef class Doorbell:
                 raise KernelError(code, f"this Doorbell cannot wait: {os.strerror(code)}")
             PyErr_CheckSignals()
 
+    # ---- in wait_any ----
+
+    cdef int usable(self) except -1:
+        return self.check()
+
+    cdef mft_bell_t *bell(self) noexcept nogil:
+        return self.shared
+
+    cdef bint ready(self) noexcept nogil:
+        return self.looked or mft_bell_rung(self.shared, self.word)
+
+    cdef int begin_wait(self) except -1:
+        self.segment.pin()
+        if not self.armed:
+            self.arm()
+            self.looked = True  # what was published before the arm was not rung for: the caller looks once more
+        return 0
+
+    cdef void end_wait(self) noexcept:
+        if not self.looked and mft_bell_rung(self.shared, self.word):
+            self.armed = False
+            mft_bell_disarm(self.shared, self.word)
+            mft_doorbell_take(self.fd)
+        self.looked = False
+        self.segment.unpin()
+
     def close(self):
         """Give memory and descriptor back. Twice does nothing."""
-        if self.shared is not NULL:
-            self.shared = NULL
-            self.segment.unpin()
+        if self.segment is not None:
             self.segment.close()
         if self.fd >= 0:
             os_close(self.fd)
             self.fd = -1
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
 
     def __reduce__(self):
         self.check()
         from multiprocessing import reduction  # here: it is dear to import
 
         return _receive, (self.segment, reduction.DupFd(self.fd))
-
-
-cdef extern from "unistd.h" nogil:
-    int os_close "close"(int fd) noexcept
 
 
 def _receive(Segment segment, handed):
@@ -214,5 +233,6 @@ def _receive(Segment segment, handed):
         os.close(fd)
         raise LayoutError("what was sent as a Doorbell is none")
     fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-    self.start(segment, fd)
+    self.start(segment)
+    self.fd = fd
     return self

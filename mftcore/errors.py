@@ -37,6 +37,20 @@ class RoleBusy(MftError):
     """Another thread is inside a call of this endpoint; an endpoint serves one thread at a time."""
 
 
+class PeerDied(MftError):
+    """The process on the other side died, and nobody has taken its place yet; raised once for each that died.
+
+    Attributes
+    ----------
+    pid : int
+        Of the dead process, in the process-id namespace in which the memory was made.
+    """
+
+    def __init__(self, message: str, pid: int = 0) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
 class ForkedError(MftError):
     """The endpoint was made before a fork and is used in the child; claim a new one from the handle there."""
 

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from mftcore.segment cimport Endpoint, Segment, mft_segment_t
+from mftcore.endpoint cimport Endpoint, Handle
+from mftcore.segment cimport Segment, mft_segment_t
 
 
 cdef extern from "mftcore/histogram.h" nogil:
@@ -21,15 +22,12 @@ cdef extern from "mftcore/histogram.h" nogil:
     int mft_histogram_open(mft_histogram_t *h, mft_segment_t *s) noexcept
     uint64_t mft_histogram_upper_ns(uint32_t bucket) noexcept
     void mft_histogram_record(mft_histogram_t *h, int64_t ns) noexcept
+    void mft_histogram_record_corrected(mft_histogram_t *h, int64_t ns, int64_t interval_ns) noexcept
     uint64_t mft_histogram_copy(const mft_histogram_t *h, uint64_t *counts) noexcept
 
 
-cdef class Histogram:
-    cdef Segment segment
+cdef class Histogram(Handle):
     cdef mft_histogram_t histogram
-
-    cdef int start(self, Segment segment) except -1
-    cdef int check(self) except -1
 
 
 cdef class HistogramRecorder(Endpoint):

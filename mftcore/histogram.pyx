@@ -2,10 +2,11 @@
 
 cimport cython
 
-from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK
+from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK, Segment
 
 import numpy
 
+from mftcore.endpoint import checked_name
 from mftcore.errors import RecordError
 
 
@@ -14,9 +15,10 @@ cdef object percentile_of(uint64_t[::1] counts, uint64_t total, uint64_t max_ns,
     cdef uint32_t bucket
     if total == 0:
         return 0
-    wanted = <uint64_t>(total * (percent / 100.0) + 0.5)
-    wanted = min(max(wanted, 1), total)
-    for bucket in range(MFT_HISTOGRAM_BUCKETS):
+    wanted = min(<uint64_t>(total * (percent / 100.0) + 0.5), total)
+    if wanted < 1:
+        wanted = 1
+    for bucket in range(<uint32_t>MFT_HISTOGRAM_BUCKETS):
         seen += counts[bucket]
         if seen >= wanted:
             return min(mft_histogram_upper_ns(bucket), max_ns)
@@ -24,7 +26,7 @@ cdef object percentile_of(uint64_t[::1] counts, uint64_t total, uint64_t max_ns,
 
 
 @cython.final
-cdef class Histogram:
+cdef class Histogram(Handle):
     """Latency counts in nanoseconds, in shared memory: one recorder, read by any process while it records.
 
     Values below 2^41 ns (36 minutes) are counted with a relative error of at most 1/128 and reported as the largest
@@ -38,8 +40,8 @@ cdef class Histogram:
     negative : int
     """
 
-    def __init__(self):
-        raise TypeError("Histogram has no constructor; use Histogram.create() or Histogram.attach(name)")
+    KIND = MFT_KIND_HISTOGRAM
+    VERSION = MFT_HISTOGRAM_VERSION
 
     @staticmethod
     def create(*, name=None):
@@ -47,33 +49,14 @@ cdef class Histogram:
         cdef Histogram self = Histogram.__new__(Histogram)
         self.start(Segment.make(
             MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", record_bytes=8, capacity=MFT_HISTOGRAM_BUCKETS,
-            data_bytes=64 + 8 * MFT_HISTOGRAM_BUCKETS, name=name,
+            data_bytes=64 + 8 * MFT_HISTOGRAM_BUCKETS, name=None if name is None else checked_name(name),
         ))
         self.segment.publish()
         return self
 
-    @staticmethod
-    def attach(str name not None):
-        """Attach to a named histogram; raises as `SpscRing.attach`."""
-        cdef Histogram self = Histogram.__new__(Histogram)
-        self.start(Segment.attach(MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", name))
-        return self
-
-    @staticmethod
-    def remove(str name not None):
-        """Take away the name of a histogram whose users are all dead; `RoleTaken` names the one who lives."""
-        Segment.remove(MFT_KIND_HISTOGRAM, MFT_HISTOGRAM_VERSION, "Histogram", name)
-
-    cdef int start(self, Segment segment) except -1:
-        if mft_histogram_open(&self.histogram, &segment.seg) != MFT_OK:
-            segment.corrupt("the number of buckets does not fit the memory")
-        self.segment = segment
-        return 0
-
-    cdef int check(self) except -1:
-        if self.segment is None:
-            raise TypeError("this Histogram was never opened; use Histogram.create() or Histogram.attach(name)")
-        self.segment.check()
+    cdef int opened(self) except -1:
+        if mft_histogram_open(&self.histogram, &self.segment.seg) != MFT_OK:
+            self.segment.corrupt("the number of buckets does not fit the memory")
         return 0
 
     def recorder(self):
@@ -129,43 +112,20 @@ cdef class Histogram:
         found = {name: percentile_of(copy, total, largest, percent) for name, percent in names.items()}
         return {**found, "max": largest, "count": total}
 
-    @property
-    def name(self):
-        return None if self.segment is None else self.segment.name
-
-    def close(self):
-        """Give the handle back; its recorder goes on until it is closed. Twice does nothing."""
-        if self.segment is not None:
-            self.segment.close()
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __reduce__(self):
-        self.check()
-        return _receive, (self.segment,)
-
-
-def _receive(Segment segment):
-    cdef Histogram self = Histogram.__new__(Histogram)
-    self.start(segment)
-    return self
-
 
 @cython.final
 cdef class HistogramRecorder(Endpoint):
     """The recording end of a `Histogram`; from `Histogram.recorder`."""
 
     cdef int start(self, Segment segment) except -1:
-        self.open(segment, MFT_HISTOGRAM_RECORDER, "recorder")
+        self.open(segment, MFT_HISTOGRAM_RECORDER, "recorder", -1)
         if mft_histogram_open(&self.histogram, &self.segment.seg) != MFT_OK:
             self.shut()
             segment.corrupt("the number of buckets does not fit the memory")
         return 0
+
+    cdef int usable(self) except -1:
+        raise TypeError("a recorder never waits")
 
     def record(self, int64_t ns):
         """Count one value."""
@@ -179,4 +139,11 @@ cdef class HistogramRecorder(Endpoint):
         for i in range(values_ns.shape[0]):
             mft_histogram_record(&self.histogram, values_ns[i])
 
+    def record_corrected(self, int64_t ns, int64_t interval_ns):
+        """Count one value, and those that it hid from a loop that asks every `interval_ns` and waits for the answer.
 
+        They are counted as `ns` less one interval, less two, and so on down to one interval (coordinated omission; the
+        method is HdrHistogram's). Without a positive interval only the value itself is counted.
+        """
+        self.check()
+        mft_histogram_record_corrected(&self.histogram, ns, interval_ns)

@@ -6,23 +6,24 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memset
 
-from mftcore.segment cimport (
-    MFT_E_CORRUPT,
-    MFT_FULL,
-    MFT_KIND_RING,
-    MFT_OK,
-    mft_now_ns,
-    mft_role_epoch,
-    mft_segment_self,
-    mft_watch_alive,
-    mft_watch_close,
-    mft_watch_init,
+from mftcore.endpoint cimport mft_bell_t
+from mftcore.ring_end cimport (
+    MFT_RING_CONSUMER,
+    MFT_RING_MAX_CAPACITY,
+    MFT_RING_PRODUCER,
+    MFT_RING_VERSION,
+    BoundPop,
+    BoundPush,
+    Claim,
+    Peek,
+    lent,
+    mft_ring_data_bytes,
+    mft_ring_open,
 )
+from mftcore.segment cimport MFT_E_CORRUPT, MFT_KIND_RING, MFT_OK, Segment, mft_role_epoch
 
-import numpy
-
+from mftcore.endpoint import checked_name
 from mftcore.errors import LayoutError, RecordError
 from mftcore.layout import canonical_text, dtype_from_text, record_dtype
 
@@ -30,7 +31,6 @@ from mftcore.layout import canonical_text, dtype_from_text, record_dtype
 cdef enum:
     RELEASE_GIL_BYTES = 1 << 18     # below this a batch copy is shorter than giving the GIL away and back
 
-cdef object ndarray = numpy.ndarray
 
 RingCounters = namedtuple("RingCounters", ["pushed", "popped", "full", "high_water"])
 RingCounters.__doc__ = """What went through a ring, ever, over all its producers and consumers.
@@ -47,7 +47,7 @@ high_water : int
 
 
 @cython.final
-cdef class SpscRing:
+cdef class SpscRing(Handle):
     """A ring of fixed-size records from one producer to one consumer, in shared memory.
 
     A handle: it holds no role and can be given to a child process as an argument. Make one with `create` or `attach`,
@@ -74,8 +74,8 @@ cdef class SpscRing:
     write to the memory; the promise holds against their deaths, not against their ill will.
     """
 
-    def __init__(self):
-        raise TypeError("SpscRing has no constructor; use SpscRing.create(...) or SpscRing.attach(name)")
+    KIND = MFT_KIND_RING
+    VERSION = MFT_RING_VERSION
 
     @staticmethod
     def create(dtype, capacity, *, name=None):
@@ -111,77 +111,33 @@ cdef class SpscRing:
             raise RecordError(f"a ring of {slots} records of {record.itemsize} bytes is beyond any machine")
         self.start(Segment.make(
             MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", record_bytes=record.itemsize, capacity=slots,
-            data_bytes=data_bytes, dtype=canonical_text(record), name=_checked_name_type(name),
+            data_bytes=data_bytes, dtype=canonical_text(record), name=None if name is None else checked_name(name),
         ))
         self.segment.publish()
         return self
 
-    @staticmethod
-    def attach(name, dtype=None):
-        """Attach to a named ring that another process made.
-
-        Parameters
-        ----------
-        name : str
-        dtype : dtype-like or int, optional
-            What the records should be; refused when they are not. Without it, the ring's own type is taken.
-
-        Raises
-        ------
-        NoSuchSegment, LayoutError, UnsafePath
-            There is none; it is damaged, of another kind, version or record type; it is not ours alone.
-        """
-        cdef SpscRing self = SpscRing.__new__(SpscRing)
-        self.start(Segment.attach(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", _checked_name_type(name, True)))
-        if dtype is not None:
-            expected = canonical_text(record_dtype(dtype))
-            if self.segment.dtype_text != expected:
-                found = self.segment.dtype_text
-                self.close()
-                raise LayoutError(f"SpscRing '{name}' holds records of {found}, expected {expected}")
-        return self
-
-    @staticmethod
-    def attach_fd(int fd):
-        """Attach to the anonymous ring behind a descriptor from SCM_RIGHTS; takes the descriptor over.
-
-        Raises
-        ------
-        LayoutError
-            The descriptor is not of a ring of this user.
-        """
-        cdef SpscRing self = SpscRing.__new__(SpscRing)
-        self.start(Segment.attach_fd(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", fd))
-        return self
-
-    @staticmethod
-    def remove(name):
-        """Take away the name of a ring whose users are all dead; `RoleTaken` names the one who lives."""
-        Segment.remove(MFT_KIND_RING, MFT_RING_VERSION, "SpscRing", _checked_name_type(name, True))
-
-    cdef int start(self, Segment segment) except -1:
-        cdef int rc = mft_ring_open(&self.ring, &segment.seg)
+    cdef int opened(self) except -1:
+        cdef int rc = mft_ring_open(&self.ring, &self.segment.seg)
         if rc == MFT_E_CORRUPT:
-            segment.corrupt("more records popped than pushed, or more in it than fit")
+            self.segment.corrupt("more records popped than pushed, or more in it than fit")
         if rc != MFT_OK:
-            segment._fail(rc, 0)
-        self.segment = segment
-        self.dtype = dtype_from_text(segment.dtype_text)
+            self.segment._fail(rc, 0)
+        self.dtype = dtype_from_text(self.segment.dtype_text)
         if <uint64_t>self.dtype.itemsize != self.ring.record_bytes:
             raise LayoutError(
-                f"{segment.what}: records have {self.ring.record_bytes} bytes and {self.dtype} has "
+                f"{self.segment.what}: records have {self.ring.record_bytes} bytes and {self.dtype} has "
                 f"{self.dtype.itemsize}"
             )
         return 0
 
-    cdef int check(self) except -1:
-        if self.segment is None:
-            raise TypeError("this SpscRing was never opened; use SpscRing.create(...) or SpscRing.attach(name)")
-        self.segment.check()
-        return 0
-
-    def producer(self):
+    def producer(self, bell=None):
         """Claim the pushing end.
+
+        Parameters
+        ----------
+        bell : Doorbell, optional
+            Rung after each call that pushed, for a consumer that waits there. One that waits with `wait` or `wait_any`
+            needs none.
 
         Raises
         ------
@@ -190,11 +146,16 @@ cdef class SpscRing:
         """
         cdef SpscProducer endpoint = SpscProducer.__new__(SpscProducer)
         self.check()
-        endpoint.start(self, MFT_RING_PRODUCER, "producer")
+        endpoint.start(self.segment, self.dtype, MFT_RING_PRODUCER, "producer", MFT_RING_CONSUMER, bell)
         return endpoint
 
-    def consumer(self):
+    def consumer(self, bell=None):
         """Claim the popping end; it starts at the oldest record that nobody popped.
+
+        Parameters
+        ----------
+        bell : Doorbell, optional
+            Rung after each call that made room, for a producer that waits there.
 
         Raises
         ------
@@ -203,7 +164,7 @@ cdef class SpscRing:
         """
         cdef SpscConsumer endpoint = SpscConsumer.__new__(SpscConsumer)
         self.check()
-        endpoint.start(self, MFT_RING_CONSUMER, "consumer")
+        endpoint.start(self.segment, self.dtype, MFT_RING_CONSUMER, "consumer", MFT_RING_PRODUCER, bell)
         return endpoint
 
     def counters(self):
@@ -221,41 +182,10 @@ cdef class SpscRing:
     def capacity(self):
         return self.ring.capacity
 
-    @property
-    def name(self):
-        return None if self.segment is None else self.segment.name
-
-    def fileno(self):
-        """Return the descriptor of the memory, for SCM_RIGHTS; it stays this handle's own."""
-        self.check()
-        return self.segment.fileno()
-
-    def close(self):
-        """Give the handle back; its endpoints go on until they are closed. Twice does nothing."""
-        if self.segment is not None:
-            self.segment.close()
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __reduce__(self):
-        self.check()
-        return _receive, (self.segment,)
-
     def __repr__(self):
         if self.segment is None or self.segment.is_closed:
             return "<SpscRing closed>"
         return f"<{self.segment.what} of {self.capacity} x {self.record_size} bytes>"
-
-
-def _receive(Segment segment):
-    cdef SpscRing self = SpscRing.__new__(SpscRing)
-    self.start(segment)
-    return self
 
 
 cdef uint64_t _checked_capacity(object capacity) except 0:
@@ -268,71 +198,12 @@ cdef uint64_t _checked_capacity(object capacity) except 0:
     return 1 << (wanted - 1).bit_length()
 
 
-cdef str _checked_name_type(object name, bint needed=False):
-    if name is None and not needed:
-        return None
-    if not isinstance(name, str):
-        raise RecordError(f"a name is a string, not {name!r}")
-    return str(name)
-
-
-cdef class RingEndpoint(Endpoint):
-    """What the two ends of an `SpscRing` share."""
-
-    def __cinit__(self):
-        memset(&self.ring, 0, sizeof(self.ring))
-        mft_watch_init(&self.watch)
-
-    def __dealloc__(self):
-        mft_watch_close(&self.watch)
-
-    cdef int start(self, SpscRing ring, int role, str role_name) except -1:
-        cdef int rc
-        self.open(ring.segment, role, role_name)
-        rc = mft_ring_open(&self.ring, &self.segment.seg)
-        if rc != MFT_OK:
-            self.shut()
-            self.bad(rc)
-        self.self_word = mft_segment_self(&self.segment.seg)
-        self._dtype = ring.dtype
-        return 0
-
-    cdef int bad(self, int64_t rc) except -1:
-        return self.segment.corrupt(f"more records in it than fit, or more popped than pushed ({rc})")
-
-    cdef bint peer_alive(self, unsigned role) except -1:
-        self.check()
-        return mft_watch_alive(&self.watch, &self.segment.seg, role, self.self_word, mft_now_ns())
-
-    cdef int wrong_size(self, object what, Py_ssize_t found) except -1:
-        raise RecordError(
-            f"a record of {self.segment.what} has {self.ring.record_bytes} bytes, this {type(what).__name__} has {found}"
-        )
-
-    cdef int check_batch(self, object array, Py_ssize_t found) except -1:
-        if type(array) is ndarray and array.dtype is not self._dtype and array.dtype != self._dtype:
-            # opaque bytes on either side: only the size can be compared
-            if self._dtype.type is not numpy.void or self._dtype.names is not None:
-                raise RecordError(f"records of {self.segment.what} are {self._dtype}, this array has {array.dtype}")
-        if <uint64_t>found % self.ring.record_bytes != 0:
-            self.wrong_size(array, found)
-        return 0
-
-    @property
-    def record_size(self):
-        return self.ring.record_bytes
-
-    @property
-    def capacity(self):
-        return self.ring.capacity
-
-
 @cython.final
-cdef class SpscProducer(RingEndpoint):
+cdef class SpscProducer(RingEnd):
     """The pushing endpoint of an `SpscRing`; from `SpscRing.producer`.
 
-    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, never
-    enters the kernel.
+    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, and
+    enters the kernel only to sleep, or to wake the other side when that sleeps.
 
     Attributes
     ----------
@@ -382,9 +253,12 @@ cdef class SpscProducer(RingEndpoint):
         if type(record) is bytes and <uint64_t>PyBytes_GET_SIZE(record) == self.ring.record_bytes:
             self.check()
             rc = mft_ring_push(&self.ring, PyBytes_AS_STRING(record))
+            if rc == MFT_OK:
+                self.pushed()
+                return True
             if rc < 0:
                 self.bad(rc)
-            return rc == MFT_OK
+            return False
         return self.push_buffer(record)
 
     cdef object push_buffer(self, object record):
@@ -399,9 +273,12 @@ cdef class SpscProducer(RingEndpoint):
             rc = mft_ring_push(&self.ring, view.buf)
         finally:
             PyBuffer_Release(&view)
+        if rc == MFT_OK:
+            self.pushed()
+            return True
         if rc < 0:
             self.bad(rc)
-        return rc == MFT_OK
+        return False
 
     def push_many(self, records):
         """Append the first records of an array, as many as fit.
@@ -443,11 +320,73 @@ cdef class SpscProducer(RingEndpoint):
             PyBuffer_Release(&view)
         if done < 0:
             self.bad(done)
+        if done:
+            self.pushed()
         return done
+
+    def claim(self, count):
+        """Return a `Claim` of at most `count` free records, to be filled in place.
+
+        ``with tx.claim(64) as claim: claim.records["price_ticks"] = prices`` saves the copy into the ring. What is not
+        needed is given back by setting ``claim.used`` lower.
+
+        Raises
+        ------
+        RecordError
+            `count` is below 1; at the end of the block: an array made from the claim is still in use.
+        RoleBusy
+            Every other call of this endpoint, while the block lasts.
+        """
+        return lent(Claim, self, count)
+
+    def bind(self, record):
+        """Return a `BoundPush` for a record that is filled and pushed many times.
+
+        Parameters
+        ----------
+        record : ndarray of the ring's dtype with one element, or any contiguous buffer of `record_size` bytes
+            Written by the caller (keep a view of each field: ``price = record["price_ticks"]``), copied by each push.
+
+        Raises
+        ------
+        RecordError
+            Another size or dtype.
+        """
+        cdef BoundPush bound = BoundPush.__new__(BoundPush)
+        bound.bind(self, record, PyBUF_SIMPLE)
+        return bound
+
+    def push_wait(self, record, timeout_s, *, str mode="park"):
+        """Append one record, waiting for room.
+
+        Parameters
+        ----------
+        record : bytes or any contiguous buffer
+        timeout_s, mode
+            As for `wait`, which says what else is raised.
+
+        Returns
+        -------
+        bool
+            False when the time passed without room; nothing was written.
+        """
+        self.check()
+        if not mft_ring_has_room(&self.ring) and not self.wait(timeout_s, mode=mode):
+            return False
+        return self.push(record)
+
+    cdef mft_bell_t *bell(self) noexcept nogil:
+        return &self.ring.shared.room
+
+    cdef bint ready(self) noexcept nogil:
+        return mft_ring_has_room(&self.ring)
+
+    cdef str peer_name(self):
+        return "consumer"
 
     @property
     def consumer_alive(self):
-        return self.peer_alive(MFT_RING_CONSUMER)
+        return self.peer_alive()
 
     @property
     def consumer_epoch(self):
@@ -456,11 +395,11 @@ cdef class SpscProducer(RingEndpoint):
 
 
 @cython.final
-cdef class SpscConsumer(RingEndpoint):
+cdef class SpscConsumer(RingEnd):
     """The popping endpoint of an `SpscRing`; from `SpscRing.consumer`.
 
-    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, never
-    enters the kernel.
+    One at a time on the machine: a second claimant gets `RoleTaken`, a second thread `RoleBusy`. Never locks, and
+    enters the kernel only to sleep, or to wake the other side when that sleeps.
 
     Attributes
     ----------
@@ -505,6 +444,7 @@ cdef class SpscConsumer(RingEndpoint):
         if rc == MFT_OK:
             record = PyBytes_FromStringAndSize(<const char *>place, self.ring.record_bytes)
             mft_ring_release(&self.ring, 1)  # only now: without memory for the copy, the record stays
+            self.popped()
             return record
         if rc < 0:
             self.bad(rc)
@@ -539,9 +479,12 @@ cdef class SpscConsumer(RingEndpoint):
                 rc = mft_ring_pop(&self.ring, view.buf)
             finally:
                 PyBuffer_Release(&view)
+        if rc == MFT_OK:
+            self.popped()
+            return True
         if rc < 0:
             self.bad(rc)
-        return rc == MFT_OK
+        return False
 
     def pop_many(self, out):
         """Take the oldest records, as many as there are and as fit into an array.
@@ -583,7 +526,67 @@ cdef class SpscConsumer(RingEndpoint):
             PyBuffer_Release(&view)
         if done < 0:
             self.bad(done)
+        if done:
+            self.popped()
         return done
+
+    def peek(self, count):
+        """Return a `Peek` at the oldest records, at most `count`, read where they lie.
+
+        ``with rx.peek(64) as peek: total += peek.records["size_lots"].sum()`` saves the copy out of the ring. They go
+        back to the producer when the block ends; fewer of them, if ``peek.used`` is set lower.
+
+        Raises
+        ------
+        RecordError
+            `count` is below 1; at the end of the block: an array made from the peek is still in use.
+        RoleBusy
+            Every other call of this endpoint, while the block lasts.
+        """
+        return lent(Peek, self, count)
+
+    def bind(self, record):
+        """Return a `BoundPop` for a record that is popped into many times.
+
+        Parameters
+        ----------
+        record : writable ndarray of the ring's dtype with one element, or any such buffer of `record_size` bytes
+
+        Raises
+        ------
+        RecordError
+            Another size or dtype.
+        """
+        cdef BoundPop bound = BoundPop.__new__(BoundPop)
+        bound.bind(self, record, PyBUF_WRITABLE)
+        return bound
+
+    def pop_wait(self, timeout_s, *, str mode="park"):
+        """Take the oldest record, waiting for one.
+
+        Parameters
+        ----------
+        timeout_s, mode
+            As for `wait`, which says what else is raised.
+
+        Returns
+        -------
+        bytes or None
+            None when the time passed without a record.
+        """
+        self.check()
+        if not mft_ring_has_records(&self.ring) and not self.wait(timeout_s, mode=mode):
+            return None
+        return self.pop()
+
+    cdef mft_bell_t *bell(self) noexcept nogil:
+        return &self.ring.shared.records
+
+    cdef bint ready(self) noexcept nogil:
+        return mft_ring_has_records(&self.ring)
+
+    cdef str peer_name(self):
+        return "producer"
 
     @property
     def waiting(self):
@@ -594,7 +597,7 @@ cdef class SpscConsumer(RingEndpoint):
 
     @property
     def producer_alive(self):
-        return self.peer_alive(MFT_RING_PRODUCER)
+        return self.peer_alive()
 
     @property
     def producer_epoch(self):

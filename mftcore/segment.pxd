@@ -1,7 +1,7 @@
 """Shared memory for the structures of this package: mapping, lifetime, roles. Not a public class.
 
 How a structure uses it: ``Segment.make(...)``, fill ``segment.seg.data``, ``segment.publish()``; elsewhere
-``Segment.attach(...)`` or unpickling; endpoints derive from `Endpoint` and call ``self.check()`` first in each method.
+``Segment.attach(...)`` or unpickling. Handles and endpoints on it: ``mftcore/endpoint.pxd``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -52,7 +52,9 @@ cdef extern from "mftcore/segment.h" nogil:
         uint64_t found
 
     ctypedef struct mft_segment_t:
+        void *header
         unsigned char *data
+        size_t mapped_bytes
         uint64_t data_bytes
         int fd
         int error
@@ -64,11 +66,22 @@ cdef extern from "mftcore/segment.h" nogil:
         int alive
 
     int64_t mft_now_ns() noexcept
+    int mft_owner_pid(uint64_t word) noexcept
     uint64_t mft_segment_self(const mft_segment_t *s) noexcept
     uint64_t mft_role_epoch(const mft_segment_t *s, unsigned role) noexcept
     void mft_watch_init(mft_watch_t *w) noexcept
     void mft_watch_close(mft_watch_t *w) noexcept
     int mft_watch_alive(mft_watch_t *w, const mft_segment_t *s, unsigned role, uint64_t self, int64_t now_ns) noexcept
+    uint64_t mft_watch_dead(mft_watch_t *w, const mft_segment_t *s, unsigned role, uint64_t self,
+                            int64_t now_ns) noexcept
+
+
+cdef extern from "mftcore/fork.h" nogil:
+    ctypedef struct mft_mapping_t:
+        int fd
+
+
+cdef const uint64_t *fork_generation() noexcept     # counted up in each forked child
 
 
 cdef class Segment:
@@ -78,44 +91,19 @@ cdef class Segment:
     cdef int pins                       # endpoints and exported buffers that still use the mapping
     cdef bint closed
     cdef bint unmapped
+    cdef uint64_t born                  # fork generation in which it was mapped; in a later one its pages are private
+    cdef mft_mapping_t mapping          # for the forks
     cdef object remover                 # takes the name away; None: not this handle's task
     cdef object __weakref__
 
     cdef int check(self) except -1                                  # ClosedError
     cdef int publish(self) except -1                                # let others attach; last step of making
+    cdef int mapped(self) except -1                                 # seg was filled: it is in use from now on
+    cdef Segment renewed(self)                                      # in a forked child: the same memory, mapped anew
     cdef int pin(self) except -1
     cdef void unpin(self) noexcept
+    cdef void unmap(self) noexcept
     cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0    # the new epoch; RoleTaken
     cdef void release(self, unsigned role, uint64_t word) noexcept
     cdef int corrupt(self, str what) except -1                      # raises LayoutError
     cdef int _fail(self, int rc, uint64_t needed) except -1
-
-
-cdef class Endpoint:
-    """Base of producers, consumers, writers, readers: keeps the mapping alive, holds at most one role."""
-    cdef Segment segment
-    cdef int role                       # -1: none
-    cdef uint64_t word                  # with which the role was claimed
-    cdef readonly uint64_t epoch        # of the role; 0 without one
-    cdef uint32_t state                 # 0: usable; else ENDPOINT_CLOSED, ENDPOINT_BUSY
-    cdef uint64_t born                  # fork generation in which it was made
-    cdef const uint64_t *generation     # the process's current fork generation
-
-    cdef int open(self, Segment segment, int role, str role_name) except -1
-    cdef int refuse(self) except -1     # says why: ClosedError, ForkedError, RoleBusy
-    cdef void shut(self) noexcept       # give role and mapping back; twice does nothing
-
-    cdef inline int check(self) except -1:
-        """First in every method: closed, forked or in use by another thread raises; about one nanosecond."""
-        if self.state == 0 and self.born == self.generation[0]:
-            return 0
-        return self.refuse()
-
-    cdef inline int enter(self) except -1:
-        """Like check, and marks the endpoint busy: around code that releases the GIL or calls foreign code."""
-        self.check()
-        self.state = 2
-        return 0
-
-    cdef inline void leave(self) noexcept:
-        self.state &= ~<uint32_t>2

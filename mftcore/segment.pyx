@@ -7,21 +7,18 @@ import fcntl
 import os
 import weakref
 
-cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.string cimport memcpy, memset, strerror
 
 from mftcore import memory
 from mftcore.errors import (
     ClosedError,
-    ForkedError,
     KernelError,
     LayoutError,
     MemoryRefused,
     NameInUse,
     NoSuchSegment,
     RecordError,
-    RoleBusy,
     RoleTaken,
     UnsafePath,
 )
@@ -29,15 +26,29 @@ from mftcore.errors import (
 
 cdef extern from *:
     """
-    #include <pthread.h>
-    #include <stdint.h>
-    /* Counted up in each forked child, whoever called fork: endpoints of the parent then know that they crossed. */
-    static uint64_t mft_fork_generation = 1;
-    static void mft_after_fork(void) { mft_fork_generation++; }
-    static int mft_watch_forks(void) { return pthread_atfork(NULL, NULL, mft_after_fork); }
+    #include "mftcore/fork.h"
+    /* Whoever calls fork: endpoints of the parent then know that they crossed. */
+    static mft_forks_t mft_forks = {.lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1};
+    static void mft_before_fork(void) { pthread_mutex_lock(&mft_forks.lock); }
+    static void mft_after_fork(void) { pthread_mutex_unlock(&mft_forks.lock); }
+    static void mft_in_child(void) { mft_forks_in_child(&mft_forks); pthread_mutex_unlock(&mft_forks.lock); }
+    static int mft_watch_forks(void) { return pthread_atfork(mft_before_fork, mft_after_fork, mft_in_child); }
     """
-    uint64_t mft_fork_generation
+    ctypedef struct mft_forks_t:
+        uint64_t generation
+
+    mft_forks_t mft_forks
     int mft_watch_forks() nogil
+    void mft_forks_add(mft_forks_t *forks, mft_mapping_t *m, void *address, size_t bytes, int fd) noexcept nogil
+    void mft_forks_drop(mft_forks_t *forks, mft_mapping_t *m) noexcept nogil
+
+
+cdef const uint64_t *fork_generation() noexcept:
+    return &mft_forks.generation
+
+
+cdef extern from "sys/mman.h" nogil:
+    int mlock(const void *address, size_t bytes) noexcept
 
 
 cdef extern from "mftcore/named.h" nogil:
@@ -63,18 +74,12 @@ cdef extern from "mftcore/named.h" nogil:
     int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoch, uint64_t *holder) noexcept
     int mft_role_release(mft_segment_t *s, unsigned role, uint64_t word) noexcept
     int mft_role_dead(uint64_t word, uint64_t self) noexcept
-    int mft_owner_pid(uint64_t word) noexcept
     int mft_named_directory(const char *path, int make) noexcept
     int mft_named_make(mft_segment_t *s, int directory, const mft_spec_t *spec) noexcept
     int mft_named_publish(mft_segment_t *s, int directory, const char *name) noexcept
     int mft_named_attach(mft_segment_t *s, int directory, const char *name, uint32_t kind, uint32_t version) noexcept
     int mft_named_remove(const mft_segment_t *s, int directory, const char *name) noexcept
     int mft_name_ok(const char *name) noexcept
-
-
-cdef enum:
-    ENDPOINT_CLOSED = 1
-    ENDPOINT_BUSY = 2
 
 
 if mft_watch_forks() != 0:
@@ -88,7 +93,7 @@ def directory_path():
 
 def process_generation():
     """Return how many forks lie between this process and the one that first imported the package, plus one."""
-    return mft_fork_generation
+    return mft_forks.generation
 
 
 cdef int _directory(bint make) except -1:
@@ -140,8 +145,31 @@ cdef class Segment:
         raise TypeError("Segment has no constructor; use Segment.make, Segment.attach or unpickling")
 
     def __dealloc__(self):
+        self.unmap()
+
+    cdef int mapped(self) except -1:
+        self.closed = self.unmapped = False
+        self.born = mft_forks.generation
+        mft_forks_add(&mft_forks, &self.mapping, self.seg.header, self.seg.mapped_bytes, self.seg.fd)
+        return 0
+
+    cdef void unmap(self) noexcept:
         if not self.unmapped:
+            self.unmapped = True
+            mft_forks_drop(&mft_forks, &self.mapping)
             mft_segment_detach(&self.seg)
+
+    cdef Segment renewed(self):
+        """In a forked child, where our pages have become private: the same memory, mapped anew; this one is closed."""
+        cdef Segment fresh
+        self.check()
+        fresh = Segment.attach_fd(
+            self.seg.layout.kind, self.seg.layout.version, self.what,
+            fcntl.fcntl(self.seg.fd, fcntl.F_DUPFD_CLOEXEC, 0),
+        )
+        fresh.name = self.name  # but it is the parent who takes the name away
+        self.close()
+        return fresh
 
     # ---- making and attaching ----
 
@@ -197,7 +225,7 @@ cdef class Segment:
         if rc != MFT_OK:
             self._fail(rc, data_bytes + MFT_PAGE)
         self.name = name
-        self.closed = self.unmapped = False
+        self.mapped()
         return self
 
     cdef int publish(self) except -1:
@@ -240,7 +268,7 @@ cdef class Segment:
         if rc != MFT_OK:
             self._fail(rc, 0)
         self.name = name
-        self.closed = self.unmapped = False
+        self.mapped()
         return self
 
     @staticmethod
@@ -253,7 +281,7 @@ cdef class Segment:
             rc = mft_segment_attach(&self.seg, fd, kind, version)
         if rc != MFT_OK:
             self._fail(rc, 0)
-        self.closed = self.unmapped = False
+        self.mapped()
         fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         return self
 
@@ -291,9 +319,8 @@ cdef class Segment:
 
     cdef void unpin(self) noexcept:
         self.pins -= 1
-        if self.closed and self.pins == 0 and not self.unmapped:
-            self.unmapped = True
-            mft_segment_detach(&self.seg)
+        if self.closed and self.pins == 0:
+            self.unmap()
 
     cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0:
         """Claim a role; return its new epoch, and in `word` what `release` wants. RoleTaken names the holder."""
@@ -325,8 +352,7 @@ cdef class Segment:
             return
         self.closed = True
         if self.pins == 0:
-            self.unmapped = True
-            mft_segment_detach(&self.seg)
+            self.unmap()
         if self.remover is not None:
             self.remover()
 
@@ -369,6 +395,11 @@ cdef class Segment:
         """Return the descriptor of the memory; to hand over by SCM_RIGHTS. It stays this handle's own."""
         self.check()
         return self.seg.fd
+
+    def lock(self):
+        """Keep the memory from being swapped out; False when the limit for locked memory does not allow it."""
+        self.check()
+        return mlock(self.seg.header, self.seg.mapped_bytes) == 0
 
     def role_pid(self, unsigned role):
         """Return the process id of the live holder of a role, 0 when there is none."""
@@ -487,82 +518,3 @@ def _receive_name(kind, version, what, name, instance):
 
 def _receive_fd(kind, version, what, handed):
     return Segment.attach_fd(kind, version, what, handed.detach())
-
-
-@cython.no_gc_clear
-cdef class Endpoint:
-    """Base of what producers, consumers, writers and readers share; see ``segment.pxd``. Not public.
-
-    Attributes
-    ----------
-    epoch : int
-        Which holder of the role this is, from 1; 0 when the endpoint holds none.
-    """
-
-    def __cinit__(self):
-        self.role = -1
-        self.state = ENDPOINT_CLOSED
-        self.born = 0
-        self.generation = &mft_fork_generation
-
-    def __init__(self):
-        raise TypeError(f"{type(self).__name__} has no constructor; ask a handle for one")
-
-    def __dealloc__(self):
-        self.shut()
-
-    cdef int open(self, Segment segment, int role, str role_name) except -1:
-        segment.pin()
-        try:
-            if role >= 0:
-                self.epoch = segment.claim(role, role_name, &self.word)
-        except BaseException:
-            segment.unpin()
-            raise
-        self.segment = segment
-        self.role = role
-        self.born = mft_fork_generation
-        self.state = 0
-        return 0
-
-    cdef int refuse(self) except -1:
-        if self.segment is None:
-            raise ClosedError(f"this {type(self).__name__} was never opened; ask a handle for one")
-        if self.born != mft_fork_generation:
-            raise ForkedError(
-                f"this {type(self).__name__} of {self.segment.what} was made before the fork and belongs to the "
-                "parent; ask the handle for a new one in this process"
-            )
-        if self.state & ENDPOINT_CLOSED:
-            raise ClosedError(f"this {type(self).__name__} of {self.segment.what} is closed")
-        raise RoleBusy(
-            f"another thread is inside a call of this {type(self).__name__} of {self.segment.what}; "
-            "one thread at a time, with a lock of yours if need be"
-        )
-
-    cdef void shut(self) noexcept:
-        if self.state & ENDPOINT_CLOSED:
-            return
-        self.state = ENDPOINT_CLOSED
-        if self.role >= 0 and self.born == mft_fork_generation:
-            self.segment.release(self.role, self.word)
-        self.segment.unpin()
-
-    def close(self):
-        """Give the role back, so that another may claim it; the endpoint is then of no use. Twice does nothing."""
-        if self.state & ENDPOINT_BUSY and self.born == mft_fork_generation:
-            self.refuse()
-        self.shut()
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __reduce__(self):
-        raise TypeError(
-            f"a {type(self).__name__} cannot be pickled: it holds a role of this process; hand over the handle and "
-            "ask it for an endpoint there"
-        )

@@ -1,43 +1,47 @@
 """`Seqlock`: lifetime, checks, exceptions, words; the algorithm is ``include/mftcore/seqlock.h``."""
 
-from collections import namedtuple
-
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
-from mftcore.segment cimport (
-    MFT_KIND_SEQLOCK,
-    MFT_OK,
-    mft_now_ns,
-    mft_segment_self,
-    mft_watch_alive,
-    mft_watch_close,
-    mft_watch_init,
-)
+from mftcore.doorbell cimport Doorbell
+from mftcore.segment cimport MFT_KIND_SEQLOCK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 
+from mftcore.endpoint import checked_name
 from mftcore.errors import LayoutError, RecordError, Unstable
 from mftcore.layout import canonical_text, dtype_from_text, record_dtype
 
-Stamp = namedtuple("Stamp", ["version", "epoch", "age_ns", "writer_alive"])
-Stamp.__doc__ = """What comes with every value of a `Seqlock`: there is no way to get the value without its age.
 
-Attributes
-----------
-version : int
-    Counts the values ever written; 0: none yet, and the buffer is zeroed.
-epoch : int
-    Which writer wrote it, counted from 1.
-age_ns : int
-    Nanoseconds since it was written, by CLOCK_MONOTONIC; -1 when nothing was.
-writer_alive : bool
-    Whether a live process holds the writing end; at most a millisecond old.
-"""
+@cython.final
+@cython.freelist(8)
+cdef class Stamp:
+    """What comes with every value of a `Seqlock`: there is no way to get the value without its age.
+
+    Attributes
+    ----------
+    version : int
+        Counts the values ever written; 0: none yet, and the buffer is zeroed.
+    epoch : int
+        Which writer wrote it, counted from 1.
+    age_ns : int
+        Nanoseconds since it was written, by CLOCK_MONOTONIC; -1 when nothing was.
+    writer_alive : bool
+        Whether a live process holds the writing end; at most a millisecond old.
+    """
+
+    def __init__(self):
+        raise TypeError("a Stamp comes from a reading of a seqlock")
+
+    def __repr__(self):
+        return (
+            f"Stamp(version={self.version}, epoch={self.epoch}, age_ns={self.age_ns}, "
+            f"writer_alive={self.writer_alive})"
+        )
 
 
 @cython.final
-cdef class Seqlock:
+cdef class Seqlock(Handle):
     """The newest value of one record in shared memory: one writer, any number of readers.
 
     A handle: it holds no role and can be given to a child process as an argument. Make one with `create` or `attach`,
@@ -60,8 +64,8 @@ cdef class Seqlock:
     Layout and memory orders: ``mftcore/include/mftcore/seqlock.h`` and ``docs/seqlock.md``.
     """
 
-    def __init__(self):
-        raise TypeError("Seqlock has no constructor; use Seqlock.create(...) or Seqlock.attach(name)")
+    KIND = MFT_KIND_SEQLOCK
+    VERSION = MFT_SEQLOCK_VERSION
 
     @staticmethod
     def create(dtype, *, name=None):
@@ -85,50 +89,39 @@ cdef class Seqlock:
         record = record_dtype(dtype)
         self.start(Segment.make(
             MFT_KIND_SEQLOCK, MFT_SEQLOCK_VERSION, "Seqlock", record_bytes=record.itemsize, capacity=MFT_SEQLOCK_CELLS,
-            data_bytes=mft_seqlock_data_bytes(record.itemsize), dtype=canonical_text(record), name=name,
+            data_bytes=mft_seqlock_data_bytes(record.itemsize), dtype=canonical_text(record), name=None if name is None else checked_name(name),
         ))
         self.segment.publish()
         return self
 
-    @staticmethod
-    def attach(str name not None, dtype=None):
-        """Attach to a named seqlock; with `dtype`, `LayoutError` when its records are of another type."""
-        cdef Seqlock self = Seqlock.__new__(Seqlock)
-        self.start(Segment.attach(MFT_KIND_SEQLOCK, MFT_SEQLOCK_VERSION, "Seqlock", name))
-        if dtype is not None:
-            expected = canonical_text(record_dtype(dtype))
-            if self.segment.dtype_text != expected:
-                found = self.segment.dtype_text
-                self.close()
-                raise LayoutError(f"Seqlock '{name}' holds records of {found}, expected {expected}")
-        return self
-
-    @staticmethod
-    def remove(str name not None):
-        """Take away the name of a seqlock whose users are all dead; `RoleTaken` names the one who lives."""
-        Segment.remove(MFT_KIND_SEQLOCK, MFT_SEQLOCK_VERSION, "Seqlock", name)
-
-    cdef int start(self, Segment segment) except -1:
+    cdef int opened(self) except -1:
         cdef mft_seqlock_t lock
-        if mft_seqlock_open(&lock, &segment.seg) != MFT_OK:
-            segment.corrupt("the record size does not fit the memory")
-        self.segment = segment
-        self.dtype = dtype_from_text(segment.dtype_text)
-        if <uint64_t>self.dtype.itemsize != lock.bytes:
-            raise LayoutError(f"{segment.what}: the record has {lock.bytes} bytes and {self.dtype} {self.dtype.itemsize}")
+        if mft_seqlock_open(&lock, &self.segment.seg) != MFT_OK:
+            self.segment.corrupt("the record size does not fit the memory")
+        self.dtype = dtype_from_text(self.segment.dtype_text)
+        if <uint64_t>self.dtype.itemsize != self.segment.seg.layout.record_bytes:
+            raise LayoutError(
+                f"{self.segment.what}: the record has {self.segment.seg.layout.record_bytes} bytes and {self.dtype} "
+                f"{self.dtype.itemsize}"
+            )
         return 0
 
-    cdef int check(self) except -1:
-        if self.segment is None:
-            raise TypeError("this Seqlock was never opened; use Seqlock.create(...) or Seqlock.attach(name)")
-        self.segment.check()
-        return 0
+    def writer(self, bell=None):
+        """Claim the writing end.
 
-    def writer(self):
-        """Claim the writing end; `RoleTaken` while another process (or endpoint) holds it and lives."""
+        Parameters
+        ----------
+        bell : Doorbell, optional
+            Rung after each write, for a reader that waits there. One that waits with `wait` or `wait_any` needs none.
+
+        Raises
+        ------
+        RoleTaken
+            There is a writer, and its process lives. A dead one is succeeded, under a new epoch.
+        """
         cdef SeqlockWriter endpoint = SeqlockWriter.__new__(SeqlockWriter)
         self.check()
-        endpoint.start(self.segment)
+        endpoint.start(self.segment, bell)
         return endpoint
 
     def reader(self):
@@ -142,36 +135,17 @@ cdef class Seqlock:
     def record_size(self):
         return self.dtype.itemsize
 
-    @property
-    def name(self):
-        return None if self.segment is None else self.segment.name
 
-    def fileno(self):
-        """Return the descriptor of the memory, for SCM_RIGHTS; it stays this handle's own."""
-        self.check()
-        return self.segment.fileno()
-
-    def close(self):
-        """Give the handle back; its endpoints go on until they are closed. Twice does nothing."""
-        if self.segment is not None:
-            self.segment.close()
-
-    def __enter__(self):
-        self.check()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __reduce__(self):
-        self.check()
-        return _receive, (self.segment,)
-
-
-def _receive(Segment segment):
-    cdef Seqlock self = Seqlock.__new__(Seqlock)
-    self.start(segment)
-    return self
+cdef int writer_bell(Endpoint writer, object bell) except -1:
+    """Let a writing end ring a doorbell as well."""
+    cdef Doorbell doorbell
+    if bell is not None:
+        if not isinstance(bell, Doorbell):
+            raise TypeError(f"bell is a Doorbell, not {bell!r}")
+        doorbell = bell
+        doorbell.check()
+        writer.ring_as_well(doorbell.segment, doorbell.shared, doorbell.fd)
+    return 0
 
 
 @cython.final
@@ -184,12 +158,19 @@ cdef class SeqlockWriter(Endpoint):
         Which writer this seqlock has had, counted from 1.
     """
 
-    cdef int start(self, Segment segment) except -1:
-        self.open(segment, MFT_SEQLOCK_WRITER, "writer")
-        if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
+    cdef int start(self, Segment segment, object bell) except -1:
+        self.open(segment, MFT_SEQLOCK_WRITER, "writer", -1)
+        try:
+            if mft_seqlock_open(&self.lock, &segment.seg) != MFT_OK:
+                segment.corrupt("the record size does not fit the memory")
+            writer_bell(self, bell)
+        except BaseException:
             self.shut()
-            segment.corrupt("the record size does not fit the memory")
+            raise
         return 0
+
+    cdef int usable(self) except -1:
+        raise TypeError("a writer never waits; readers do")
 
     def write(self, record):
         """Publish a new value.
@@ -210,6 +191,7 @@ cdef class SeqlockWriter(Endpoint):
             Another size; nothing was written.
         """
         cdef Py_buffer view
+        cdef uint64_t version
         self.check()
         PyObject_GetBuffer(record, &view, PyBUF_SIMPLE)
         try:
@@ -219,33 +201,76 @@ cdef class SeqlockWriter(Endpoint):
                     f"a record of {self.segment.what} has {self.lock.bytes} bytes, "
                     f"this {type(record).__name__} has {view.len}"
                 )
-            return mft_seqlock_write(&self.lock, view.buf, self.epoch, mft_now_ns())
+            version = mft_seqlock_write(&self.lock, view.buf, self.epoch, mft_now_ns())
         finally:
             PyBuffer_Release(&view)
+        mft_seqlock_ring(&self.lock)
+        self.ring_outer()
+        return version
+
+
+@cython.no_gc_clear
+cdef class VersionReader(Endpoint):
+    """Base of the reading ends. Not public.
+
+    Attributes
+    ----------
+    unstable : int
+        Readings that were given up after 64 attempts.
+    """
+
+    cdef int fetch_value(self, void *record, uint64_t bytes, mft_stamp_t *stamp) except -1:
+        if mft_seqlock_read(&self.lock, record, bytes, stamp) != MFT_OK:
+            self.unstable += 1
+            raise Unstable(f"{self.segment.what} was overwritten during each of 64 attempts to read it; try again")
+        self.seen = stamp.version
+        return 0
+
+    cdef mft_bell_t *bell(self) noexcept nogil:
+        return &self.lock.shared.news
+
+    cdef bint ready(self) noexcept nogil:
+        return mft_seqlock_version(&self.lock) != self.seen
+
+    cdef str peer_name(self):
+        return "writer"
+
+    @property
+    def version(self):
+        """Newest version; one load, for polling."""
+        self.check()
+        return mft_seqlock_version(&self.lock)
+
+    @property
+    def writer_alive(self):
+        """Whether a live process holds the writing end; at most a millisecond old."""
+        return self.peer_alive()
 
 
 @cython.final
-cdef class SeqlockReader(Endpoint):
-    """A reading end of a `Seqlock`; from `Seqlock.reader`."""
+cdef class SeqlockReader(VersionReader):
+    """A reading end of a `Seqlock`; from `Seqlock.reader`. `wait` waits for a newer value than it has read.
 
-    def __cinit__(self):
-        mft_watch_init(&self.watch)
-
-    def __dealloc__(self):
-        mft_watch_close(&self.watch)
+    Attributes
+    ----------
+    unstable : int
+        Readings that were given up after 64 attempts.
+    """
 
     cdef int start(self, Segment segment) except -1:
-        self.open(segment, -1, "reader")
-        if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
+        self.open(segment, -1, "reader", MFT_SEQLOCK_WRITER)
+        if mft_seqlock_open(&self.lock, &segment.seg) != MFT_OK:
             self.shut()
             segment.corrupt("the record size does not fit the memory")
-        self.self_word = mft_segment_self(&self.segment.seg)
         return 0
 
-    cdef object stamp(self, const mft_stamp_t *s):
+    cdef Stamp stamp(self, const mft_stamp_t *s):
         cdef int64_t now_ns = mft_now_ns()
-        alive = mft_watch_alive(&self.watch, &self.segment.seg, MFT_SEQLOCK_WRITER, self.self_word, now_ns) == 1
-        return Stamp(s.version, s.epoch, now_ns - s.written_ns if s.version else -1, alive)
+        cdef Stamp stamp = Stamp.__new__(Stamp)
+        stamp.version, stamp.epoch = s.version, s.epoch
+        stamp.age_ns = now_ns - s.written_ns if s.version else -1
+        stamp.writer_alive = mft_watch_alive(&self.watch, &self.segment.seg, self.peer, self.self_word, now_ns) == 1
+        return stamp
 
     def read_into(self, buffer):
         """Copy the newest value into a writable, contiguous buffer of exactly the record's size.
@@ -258,13 +283,12 @@ cdef class SeqlockReader(Endpoint):
         Raises
         ------
         Unstable
-            64 tries failed, in each of which the writer wrote 8 values; the buffer may hold anything.
+            64 tries failed, in each of which the writer wrote 8 values; the buffer may hold anything. Counted.
         RecordError
             Another size.
         """
         cdef Py_buffer view
         cdef mft_stamp_t s
-        cdef int rc
         self.check()
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         try:
@@ -274,13 +298,11 @@ cdef class SeqlockReader(Endpoint):
                     f"a record of {self.segment.what} has {self.lock.bytes} bytes, "
                     f"this {type(buffer).__name__} has {view.len}"
                 )
-            rc = mft_seqlock_read(&self.lock, view.buf, self.lock.bytes, &s)
-            if rc == MFT_OK and s.version == 0:
+            self.fetch_value(view.buf, self.lock.bytes, &s)
+            if s.version == 0:
                 memset(view.buf, 0, view.len)
         finally:
             PyBuffer_Release(&view)
-        if rc != MFT_OK:
-            raise Unstable(f"{self.segment.what} was overwritten during each of 64 attempts to read it; try again")
         return self.stamp(&s)
 
     def read(self):
@@ -289,14 +311,7 @@ cdef class SeqlockReader(Endpoint):
         cdef bytes value
         self.check()
         value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.lock.bytes)
-        if mft_seqlock_read(&self.lock, PyBytes_AS_STRING(value), self.lock.bytes, &s) != MFT_OK:
-            raise Unstable(f"{self.segment.what} was overwritten during each of 64 attempts to read it; try again")
+        self.fetch_value(PyBytes_AS_STRING(value), self.lock.bytes, &s)
         if s.version == 0:
             memset(PyBytes_AS_STRING(value), 0, <size_t>self.lock.bytes)
         return value, self.stamp(&s)
-
-    @property
-    def version(self):
-        """Newest version; one load, for polling."""
-        self.check()
-        return mft_seqlock_version(&self.lock)

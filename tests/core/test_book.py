@@ -100,6 +100,10 @@ def test_removals_of_what_is_not_there_are_counted_and_harmless():
     assert (master.removed_absent, master.n_bids) == (2, 0)
 
 
+def best_of(stamp):
+    return stamp.bid_ticks, stamp.bid_lots, stamp.ask_ticks, stamp.ask_lots, stamp.state
+
+
 def test_mark_keeps_the_window_and_adds_the_flag():
     master = MasterBook()
     master.snapshot(rows([(10, 1, 1)]), rows([(11, 2, 2)]))
@@ -107,9 +111,9 @@ def test_mark_keeps_the_window_and_adds_the_flag():
         writer, reader = book.writer(), book.reader()
         assert reader.top().state == BOOK_EMPTY
         writer.publish(master, exchange_time_ns=5, receive_ns=6)
-        assert tuple(reader.top())[:5] == (10, 1, 11, 2, 0)
+        assert best_of(reader.top()) == (10, 1, 11, 2, 0)
         writer.mark(BOOK_STALE)
-        assert tuple(reader.top())[:5] == (10, 1, 11, 2, BOOK_STALE)
+        assert best_of(reader.top()) == (10, 1, 11, 2, BOOK_STALE)
         stamp = reader.read_into(np.zeros(2, LEVEL), np.zeros(0, LEVEL))
         assert (stamp.n_bids, stamp.n_asks, stamp.exchange_time_ns, stamp.receive_ns) == (1, 0, 5, 6)
         writer.publish(master, exchange_time_ns=7, receive_ns=8)

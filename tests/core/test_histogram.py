@@ -44,3 +44,21 @@ def test_one_recorder_at_a_time_and_percentiles_have_bounds():
         with pytest.raises(RecordError):
             histogram.percentile(101)
         recorder.close()
+
+
+def test_corrected_values_are_those_that_a_loop_over_the_hidden_ones_would_have_counted():
+    rng = np.random.default_rng(5)
+    with Histogram.create() as one, Histogram.create() as plain:
+        corrected, recorder = one.recorder(), plain.recorder()
+        for ns, interval in [(0, 1), (1, 1), (7, 3), (10_000, 1000), (5, 0), (5, -1), (-3, 2), (2**63 - 1, 2**61)] + [
+            (int(ns), int(interval)) for ns, interval in zip(rng.integers(1, 10**7, 200), rng.integers(500, 10**6, 200))
+        ]:
+            corrected.record_corrected(ns, interval)
+            recorder.record(ns)
+            if interval > 0:
+                for hidden in range(ns - interval, interval - 1, -interval):
+                    recorder.record(hidden)
+        assert (one.counts() == plain.counts()).all()
+        assert (one.max_ns, one.negative) == (plain.max_ns, plain.negative)
+        corrected.record_corrected(2**62, 1)  # as fast as any other, however many it hides
+        assert one.count > 2**61

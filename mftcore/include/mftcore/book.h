@@ -8,7 +8,7 @@
 #include "seqlock.h"
 
 #define MFT_BOOK_VERSION 1u
-#define MFT_BOOK_MAX_LEVELS 4096u
+#define MFT_BOOK_MAX_LEVELS 4096u /* fits 16 bits */
 #define MFT_BOOK_LIMIT (INT64_C(1) << 53) /* beyond it a price or size is no number of this world */
 
 enum { /* state flags */
@@ -159,16 +159,17 @@ static inline int mft_master_crossed(const mft_master_t *m)
  * the book is read with one; bids and asks alternate, so that the best n levels are a prefix. */
 typedef struct {
     int64_t bid_ticks, bid_lots, ask_ticks, ask_lots; /* 0 lots: no such side */
-    uint32_t n_bids, n_asks;
-    uint32_t state, reserved;
+    int64_t receive_ns;                               /* CLOCK_MONOTONIC */
+    uint16_t n_bids, n_asks;
+    uint32_t state;
 } mft_book_top_t;
 _Static_assert(sizeof(mft_book_top_t) + 8 * MFT_CELL_HEAD == MFT_LINE, "the top is one cache line");
 
 typedef struct {
     mft_book_top_t top;
     int64_t exchange_time_ns; /* the exchange's clock */
-    int64_t receive_ns;       /* CLOCK_MONOTONIC */
-    mft_level_t levels[];     /* bid 0, ask 0, bid 1, ask 1, ...; zero beyond n_bids and n_asks */
+    int64_t zero;
+    mft_level_t levels[]; /* bid 0, ask 0, bid 1, ask 1, ...; zero beyond n_bids and n_asks */
 } mft_window_t;
 _Static_assert(offsetof(mft_window_t, levels) == 64, "processes share this layout");
 
@@ -190,8 +191,8 @@ static inline void mft_window_fill(mft_window_t *w, uint64_t levels, const mft_m
         for (uint64_t i = 0; i < counts[k]; i++)
             w->levels[2 * i + k] = s->levels[s->count - 1 - i];
     }
-    w->top.n_bids = counts[0];
-    w->top.n_asks = counts[1];
+    w->top.n_bids = (uint16_t)counts[0];
+    w->top.n_asks = (uint16_t)counts[1];
     if (counts[0] > 0) {
         w->top.bid_ticks = w->levels[0].price_ticks;
         w->top.bid_lots = w->levels[0].size_lots;

@@ -73,6 +73,34 @@ static inline void mft_histogram_record(mft_histogram_t *h, int64_t ns)
     atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* Recorder only. Corrects for coordinated omission, as HdrHistogram does: a value measured by a loop that asks every
+ * `interval_ns` and waits for each answer hides those that would have been asked meanwhile; they are counted as `ns`
+ * less one interval, less two, ... down to one interval. At most one addition per bucket, however small the interval. */
+static inline void mft_histogram_record_corrected(mft_histogram_t *h, int64_t ns, int64_t interval_ns)
+{
+    uint64_t value = (uint64_t)ns, interval = (uint64_t)interval_ns, hidden;
+
+    mft_histogram_record(h, ns);
+    if (ns < 0 || interval_ns <= 0 || value / interval < 2)
+        return;
+    hidden = value / interval - 1;
+    for (uint32_t b = mft_histogram_bucket(value - hidden * interval); b <= mft_histogram_bucket(value - interval); b++) {
+        const int last_bucket = b == MFT_HISTOGRAM_BUCKETS - 1;
+        const uint64_t lower = b == 0 ? 0 : mft_histogram_upper_ns(b - 1) + 1;
+        const uint64_t upper = last_bucket ? UINT64_MAX : mft_histogram_upper_ns(b);
+        /* those k of 1 to `hidden` for which value - k * interval lies in this bucket */
+        uint64_t first = value > upper ? (value - upper + interval - 1) / interval : 1;
+        uint64_t last = value >= lower ? (value - lower) / interval : 0;
+
+        first = first < 1 ? 1 : first;
+        last = last > hidden ? hidden : last;
+        if (first <= last)
+            atomic_store_explicit(&h->shared->counts[b],
+                                  atomic_load_explicit(&h->shared->counts[b], memory_order_relaxed) + last - first + 1,
+                                  memory_order_relaxed);
+    }
+}
+
 /* Copies the counts; each was right at some instant of the call. Returns their sum. */
 static inline uint64_t mft_histogram_copy(const mft_histogram_t *h, uint64_t *counts)
 {

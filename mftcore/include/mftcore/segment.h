@@ -466,8 +466,10 @@ static inline int mft_watch_alive(mft_watch_t *w, const mft_segment_t *s, unsign
     const uint64_t word = atomic_load_explicit(&s->header->roles[role].owner, memory_order_acquire);
     struct pollfd ask = {.events = POLLIN};
 
-    if (word == 0)
+    if (word == 0) {
+        mft_watch_close(w); /* nobody: and who held it last must not be taken for dead later */
         return 0;
+    }
     if (word == w->word && now_ns - w->asked_ns < MFT_LIVENESS_NS)
         return w->alive;
     if (word != w->word) {
@@ -485,6 +487,16 @@ static inline int mft_watch_alive(mft_watch_t *w, const mft_segment_t *s, unsign
     }
     w->asked_ns = now_ns;
     return w->alive;
+}
+
+/* The word of a holder that is proved dead and was not succeeded, or 0. As old as mft_watch_alive's answer. */
+static inline uint64_t mft_watch_dead(mft_watch_t *w, const mft_segment_t *s, unsigned role, uint64_t self,
+                                      int64_t now_ns)
+{
+    const int alive = mft_watch_alive(w, s, role, self, now_ns);
+    const uint64_t word = atomic_load_explicit(&s->header->roles[role].owner, memory_order_relaxed);
+
+    return !alive && word == w->word ? word : 0;
 }
 
 #endif

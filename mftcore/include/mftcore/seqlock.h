@@ -109,19 +109,22 @@ static inline uint64_t mft_seqlock_write(mft_seqlock_t *q, const void *record, u
     const uint64_t version = atomic_load_explicit(&shared->version, memory_order_relaxed) + 1;
     _Atomic(uint64_t) *const cell = shared->words + (version % MFT_SEQLOCK_CELLS) * q->stride;
     const unsigned char *from = record;
-    uint64_t word, left = q->bytes;
+    const uint64_t whole = q->bytes / 8;
+    uint64_t word;
 
     atomic_store_explicit(&shared->begun, version, memory_order_relaxed);
     /* SYNC word, with the acquire loads in mft_seqlock_read: who sees a word of this value sees `begun` of this value,
      * and so refuses what it took for an older one. */
     atomic_store_explicit(&cell[MFT_CELL_EPOCH], epoch, MFT_SEQLOCK_WORD_RELEASE);
     atomic_store_explicit(&cell[MFT_CELL_WRITTEN_NS], (uint64_t)now_ns, MFT_SEQLOCK_WORD_RELEASE);
-    for (uint64_t i = 0; i < q->words; i++, from += 8, left -= 8) {
-        word = 0;
-        memcpy(&word, from, left < 8 ? left : 8);
+    for (uint64_t i = 0; i < whole; i++) {
+        memcpy(&word, from + 8 * i, 8);
         atomic_store_explicit(&cell[MFT_CELL_HEAD + i], word, MFT_SEQLOCK_WORD_RELEASE);
-        if (left <= 8)
-            break;
+    }
+    if (whole < q->words) {
+        word = 0;
+        memcpy(&word, from + 8 * whole, q->bytes % 8);
+        atomic_store_explicit(&cell[MFT_CELL_HEAD + whole], word, MFT_SEQLOCK_WORD_RELEASE);
     }
     /* SYNC version, with the acquire in mft_seqlock_read: who sees this version sees the whole cell. */
     atomic_store_explicit(&shared->version, version, MFT_SEQLOCK_VERSION_RELEASE);
@@ -144,14 +147,16 @@ static inline uint64_t mft_seqlock_version(const mft_seqlock_t *q)
 static inline int mft_seqlock_read(const mft_seqlock_t *q, void *record, uint64_t bytes, mft_stamp_t *stamp)
 {
     mft_seqlock_shared_t *const shared = q->shared;
+    unsigned char *const to = record;
+    uint64_t whole;
 
     if (bytes > q->bytes)
         bytes = q->bytes;
+    whole = bytes / 8;
     for (int tries = 0; tries < MFT_SEQLOCK_TRIES; tries++) {
         const uint64_t version = atomic_load_explicit(&shared->version, MFT_SEQLOCK_VERSION_ACQUIRE);
         _Atomic(uint64_t) *const cell = shared->words + (version % MFT_SEQLOCK_CELLS) * q->stride;
-        unsigned char *to = record;
-        uint64_t word, begun, left = bytes;
+        uint64_t word, begun;
 
         stamp->version = version;
         if (version == 0) {
@@ -161,12 +166,13 @@ static inline int mft_seqlock_read(const mft_seqlock_t *q, void *record, uint64_
         }
         stamp->epoch = atomic_load_explicit(&cell[MFT_CELL_EPOCH], MFT_SEQLOCK_WORD_ACQUIRE);
         stamp->written_ns = (int64_t)atomic_load_explicit(&cell[MFT_CELL_WRITTEN_NS], MFT_SEQLOCK_WORD_ACQUIRE);
-        for (uint64_t i = 0; left > 0; i++, to += 8) {
-            const uint64_t part = left < 8 ? left : 8;
-
+        for (uint64_t i = 0; i < whole; i++) {
             word = atomic_load_explicit(&cell[MFT_CELL_HEAD + i], MFT_SEQLOCK_WORD_ACQUIRE);
-            memcpy(to, &word, part);
-            left -= part;
+            memcpy(to + 8 * i, &word, 8);
+        }
+        if (bytes % 8) {
+            word = atomic_load_explicit(&cell[MFT_CELL_HEAD + whole], MFT_SEQLOCK_WORD_ACQUIRE);
+            memcpy(to + 8 * whole, &word, bytes % 8);
         }
         /* relaxed: the acquire loads above keep it behind them. */
         begun = atomic_load_explicit(&shared->begun, memory_order_relaxed);

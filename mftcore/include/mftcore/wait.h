@@ -94,6 +94,12 @@ static inline int mft_bell_disarm(mft_bell_t *b, uint32_t armed)
                                                     memory_order_relaxed);
 }
 
+/* Was it rung since it was armed with this value? A look without a barrier: a hint for loops that look again. */
+static inline int mft_bell_rung(const mft_bell_t *b, uint32_t armed)
+{
+    return atomic_load_explicit(&b->word, memory_order_relaxed) != armed;
+}
+
 /* Sleep until a ring moves the word from the value that arming returned: MFT_OK, MFT_TIMEOUT, or MFT_E_SYSTEM
  * (EINTR: a signal wants to be looked at). */
 static inline int mft_bell_sleep(mft_bell_t *b, uint32_t armed, int64_t timeout_ns)

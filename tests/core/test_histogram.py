@@ -50,9 +50,9 @@ def test_corrected_values_are_those_that_a_loop_over_the_hidden_ones_would_have_
     rng = np.random.default_rng(5)
     with Histogram.create() as one, Histogram.create() as plain:
         corrected, recorder = one.recorder(), plain.recorder()
-        for ns, interval in [(0, 1), (1, 1), (7, 3), (10_000, 1000), (5, 0), (5, -1), (-3, 2), (2**63 - 1, 2**61)] + [
-            (int(ns), int(interval)) for ns, interval in zip(rng.integers(1, 10**7, 200), rng.integers(500, 10**6, 200))
-        ]:
+        corners = [(0, 1), (1, 1), (7, 3), (10_000, 1000), (5, 0), (5, -1), (-3, 2), (2**63 - 1, 2**61)]
+        drawn = np.stack((rng.integers(1, 10**7, 200), rng.integers(500, 10**6, 200)), axis=1).tolist()
+        for ns, interval in corners + [tuple(pair) for pair in drawn]:
             corrected.record_corrected(ns, interval)
             recorder.record(ns)
             if interval > 0:

@@ -42,6 +42,7 @@ from mftcore.orders import Order, OrderManager, OrderState, OrderTableFull, Unkn
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
 from mftcore.version import __version__
+from mftcore.wait_modes import GapWatch, WaitChoice, choose_wait_mode
 
 __all__ = [
     "BOOK_CROSSED",
@@ -56,6 +57,7 @@ __all__ = [
     "ClosedError",
     "Doorbell",
     "ForkedError",
+    "GapWatch",
     "Histogram",
     "HistogramRecorder",
     "KernelError",
@@ -85,7 +87,9 @@ __all__ = [
     "UnknownOrder",
     "UnsafePath",
     "Unstable",
+    "WaitChoice",
     "__version__",
+    "choose_wait_mode",
     "get_include",
     "wait_any",
 ]

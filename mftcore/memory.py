@@ -7,6 +7,7 @@ an error at creation. Tests replace `available` and never fill the machine.
 from pathlib import Path
 from typing import NamedTuple
 
+from mftcore.control_groups import groups_above, number_in, text_of
 from mftcore.errors import MemoryRefused
 
 SHM_ROOT = "/dev/shm"
@@ -45,7 +46,7 @@ def require(needed_bytes: int, what: str) -> None:
 
 
 def _machine(proc: Path) -> Available | None:
-    text = _text(proc / "meminfo")
+    text = text_of(proc / "meminfo")
     for line in (text or "").splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable" and rest.split()[:1] and rest.split()[0].isdigit():
@@ -55,45 +56,22 @@ def _machine(proc: Path) -> Available | None:
 
 def _control_groups(proc: Path, groups: Path) -> list[Available]:
     found = []
-    for line in (_text(proc / "self" / "cgroup") or "").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            root, limit, used, cache = groups, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            root, limit, used = groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            cache = "total_inactive_file"
-        else:
-            continue
-        group = root / path.lstrip("/")
-        if not group.is_dir():  # a container sees its own group as the root
-            group = root
-        while True:
-            bounds = _number(group / limit), _number(group / used)
-            if bounds[0] is not None and bounds[1] is not None:
-                free = bounds[0] - bounds[1] + _statistic(group / "memory.stat", cache)
-                found.append(Available(free, "the memory limit of the control group"))
-            if group == root or root not in group.parents:
-                break
-            group = group.parent
+    for group, version in groups_above("memory", proc, groups):
+        limit, used, cache = (
+            ("memory.max", "memory.current", "inactive_file")
+            if version == 2
+            else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        )
+        bounds = number_in(group / limit), number_in(group / used)
+        if bounds[0] is not None and bounds[1] is not None:
+            free = bounds[0] - bounds[1] + _statistic(group / "memory.stat", cache)
+            found.append(Available(free, "the memory limit of the control group"))
     return found
 
 
 def _statistic(path: Path, name: str) -> int:
-    for line in (_text(path) or "").splitlines():
+    for line in (text_of(path) or "").splitlines():
         words = line.split()
         if len(words) == 2 and words[0] == name and words[1].isdigit():
             return int(words[1])
     return 0
-
-
-def _number(path: Path) -> int | None:
-    text = (_text(path) or "").strip()
-    return int(text) if text.isdigit() else None  # "max": no limit
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:  # not there, or not for us: then it sets no limit that could be known
-        return None

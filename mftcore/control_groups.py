@@ -13,7 +13,7 @@ class Group(NamedTuple):
 
 
 def groups_above(controller: str, proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[Group]:
-    """Yield the groups whose limits of a controller (``memory``, ``cpu``) bind this process: its own, then those above."""
+    """Yield the groups whose limits of a controller (``memory``, ``cpu``) bind this process, its own first."""
     for line in (text_of(proc / "self" / "cgroup") or "").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

@@ -1,4 +1,4 @@
-"""The book on a real feed: at every update the master equals a plain dictionary and the window the master's best levels."""
+"""The book on a real feed: at every update the master equals a dictionary and the window the master's best levels."""
 
 import numpy as np
 

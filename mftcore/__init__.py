@@ -19,6 +19,7 @@ from mftcore.book import (
     MasterBook,
     SeqlockBook,
 )
+from mftcore.byte_ring import ByteConsumer, ByteProducer, ByteRing, BytesCounters
 from mftcore.doorbell import Doorbell
 from mftcore.endpoint import wait_any
 from mftcore.errors import (
@@ -54,6 +55,10 @@ __all__ = [
     "BookReader",
     "BookStamp",
     "BookWriter",
+    "ByteConsumer",
+    "ByteProducer",
+    "ByteRing",
+    "BytesCounters",
     "ClosedError",
     "Doorbell",
     "ForkedError",

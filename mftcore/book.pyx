@@ -6,6 +6,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from mftcore.doorbell cimport ring_also
 from mftcore.segment cimport MFT_KIND_BOOK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 from mftcore.seqlock cimport (
     MFT_SEQLOCK_WRITER,
@@ -13,7 +14,6 @@ from mftcore.seqlock cimport (
     mft_seqlock_open,
     mft_seqlock_ring,
     mft_seqlock_write,
-    writer_bell,
 )
 
 import numpy
@@ -312,7 +312,7 @@ cdef class BookWriter(Endpoint):
         try:
             if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
                 self.segment.corrupt("the window does not fit the memory")
-            writer_bell(self, bell)
+            ring_also(self, bell)
         except BaseException:
             self.shut()
             raise

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from mftcore.endpoint cimport Handle, mft_bell_t
+from mftcore.endpoint cimport Endpoint, Handle, mft_bell_t
 from mftcore.segment cimport Segment
 
 
@@ -21,3 +21,6 @@ cdef class Doorbell(Handle):
     cdef bint armed                     # by this handle
     cdef uint32_t word                  # the value that arming it left
     cdef bint looked                    # the wait that goes on has sent its caller to look once more
+
+
+cdef int ring_also(Endpoint endpoint, object bell) except -1    # a Doorbell or None

@@ -236,3 +236,15 @@ def _receive(Segment segment, handed):
     self.start(segment)
     self.fd = fd
     return self
+
+
+cdef int ring_also(Endpoint endpoint, object bell) except -1:
+    """Let an endpoint ring a doorbell after each call that published; None: none."""
+    cdef Doorbell doorbell
+    if bell is not None:
+        if not isinstance(bell, Doorbell):
+            raise TypeError(f"bell is a Doorbell, not {bell!r}")
+        doorbell = bell
+        doorbell.check()
+        endpoint.ring_as_well(doorbell.segment, doorbell.shared, doorbell.fd)
+    return 0

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from mftcore.endpoint cimport Endpoint, mft_bell_t
+from mftcore.lent cimport Lent
 from mftcore.segment cimport Segment, mft_segment_t
 
 
@@ -70,24 +71,18 @@ cdef class RingEnd(Endpoint):
         self.ring_outer()
 
 
-cdef class Lent:
+cdef class RecordsLent(Lent):
     cdef RingEnd end
-    cdef unsigned char *place           # NULL: no records
     cdef uint64_t wanted, count, _used
-    cdef int views                      # exported and not yet dropped
-    cdef int stage                      # not yet entered, in the block, left
-    cdef object memory                  # the memoryview that was handed out
 
-    cdef int lend(self) except -1                       # find records; sets place and count
-    cdef int take_back(self) except -1                  # commit or release
-    cdef int export(self, Py_buffer *view, int flags, bint readonly) except -1
+    cdef int found(self, int rc, void *place) except -1
 
 
-cdef class Claim(Lent):
+cdef class Claim(RecordsLent):
     pass
 
 
-cdef class Peek(Lent):
+cdef class Peek(RecordsLent):
     pass
 
 
@@ -107,4 +102,4 @@ cdef class BoundPop(Bound):
     pass
 
 
-cdef Lent lent(type kind, RingEnd end, object count)
+cdef RecordsLent lent(type kind, RingEnd end, object count)

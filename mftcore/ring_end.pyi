@@ -1,13 +1,13 @@
 """What the two ends of an `SpscRing` share: lending of the ring's own memory, bound records."""
 
-from types import TracebackType
-from typing import Any, Self, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
 from mftcore.endpoint import Endpoint
+from mftcore.lent import Lent
 
 # an ndarray declares itself a buffer to the type checker from Python 3.12 on only
 Bytes: TypeAlias = Buffer | npt.NDArray[Any]
@@ -20,23 +20,17 @@ class RingEnd(Endpoint):
     @property
     def dtype(self) -> np.dtype[Any]: ...
 
-class Lent:
+class RecordsLent(Lent):
     used: int
-    @property
-    def view(self) -> memoryview: ...
     @property
     def records(self) -> npt.NDArray[Any]: ...
     def __len__(self) -> int: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
 
 @final
-class Claim(Lent): ...
+class Claim(RecordsLent): ...
 
 @final
-class Peek(Lent): ...
+class Peek(RecordsLent): ...
 
 @final
 class BoundPush:

@@ -1,23 +1,16 @@
 """What the two ends of an `SpscRing` share: checks, lending of the ring's own memory, bound records."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
-from mftcore.doorbell cimport Doorbell
-from mftcore.segment cimport MFT_EMPTY, MFT_FULL, MFT_OK
+from mftcore.doorbell cimport ring_also
+from mftcore.segment cimport MFT_FULL, MFT_OK
 
 import numpy
 
-from mftcore.errors import ClosedError, RecordError
+from mftcore.errors import RecordError
 
-
-cdef enum:
-    ENDPOINT_LENT = 4
-
-    NOT_ENTERED = 0
-    IN_BLOCK = 1
-    LEFT = 2
 
 cdef object ndarray = numpy.ndarray
 
@@ -38,19 +31,12 @@ cdef class RingEnd(Endpoint):
 
     cdef int start(self, Segment segment, object dtype, int role, str role_name, int peer, object bell) except -1:
         cdef int rc
-        cdef Doorbell doorbell
-        if bell is not None:
-            if not isinstance(bell, Doorbell):
-                raise TypeError(f"bell is a Doorbell, not {bell!r}")
-            doorbell = bell
-            doorbell.check()
         self.open(segment, role, role_name, peer)
         try:
             rc = mft_ring_open(&self.ring, &segment.seg)
             if rc != MFT_OK:
                 self.bad(rc)
-            if bell is not None:
-                self.ring_as_well(doorbell.segment, doorbell.shared, doorbell.fd)
+            ring_also(self, bell)
         except BaseException:
             self.shut()
             raise
@@ -87,18 +73,18 @@ cdef class RingEnd(Endpoint):
         return self._dtype
 
 
-cdef Lent lent(type kind, RingEnd end, object count):
+cdef RecordsLent lent(type kind, RingEnd end, object count):
     """A `Claim` or `Peek` of at most `count` records."""
-    cdef Lent self = kind.__new__(kind)
+    cdef RecordsLent self = kind.__new__(kind)
     if isinstance(count, bool) or not hasattr(count, "__index__") or not 1 <= count.__index__() < 1 << 62:
         raise RecordError(f"the number of records is at least 1, not {count!r}")
     end.check()
-    self.end = end
+    self.owner = self.end = end
     self.wanted = count
     return self
 
 
-cdef class Lent:
+cdef class RecordsLent(Lent):
     """Records in the ring's own memory, for the time of a ``with`` block: base of `Claim` and `Peek`.
 
     Attributes
@@ -111,45 +97,16 @@ cdef class Lent:
         How many of the records count when the block ends: all of them, unless it is set lower.
     """
 
-    def __init__(self):
-        raise TypeError(f"{type(self).__name__} has no constructor; ask an endpoint for one")
-
-    cdef int lend(self) except -1:
-        return 0
-
-    cdef int take_back(self) except -1:
-        return 0
-
-    def __enter__(self):
-        if self.end is None or self.stage != NOT_ENTERED:
-            raise ClosedError(f"a {type(self).__name__} is for one block; ask the endpoint for a new one")
-        self.end.check()
-        self.lend()
+    cdef int found(self, int rc, void *place) except -1:
+        """Take note of what the ring had to lend."""
+        if rc < 0:
+            self.end.bad(rc)
+        if rc != MFT_OK:
+            self.count = 0
+        self.place = <unsigned char *>place
+        self.nbytes = self.count * self.end.ring.record_bytes
         self._used = self.count
-        self.stage = IN_BLOCK
-        self.end.state |= ENDPOINT_LENT
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self.stage = LEFT
-        if self.memory is not None:
-            try:
-                self.memory.release()
-            except BufferError:
-                pass  # an array was made from it: counted in `views`, and dealt with below
-            self.memory = None
-        if self.views:
-            # the endpoint stays lent until the last of them is gone: they still reach the ring's memory
-            if error is None:
-                raise RecordError(
-                    f"an array or view of the records that {self.end.segment.what} lent outlives the block, so nothing "
-                    "was done with them; use .records in place, or delete what was made from it inside the block"
-                )
-            return
-        self.end.state &= ~<unsigned>ENDPOINT_LENT
-        self.end.check()
-        if error is None and self._used:
-            self.take_back()
+        return 0
 
     def __len__(self):
         return self.count
@@ -165,30 +122,12 @@ cdef class Lent:
         self._used = count
 
     @property
-    def view(self):
-        if self.memory is None:
-            self.memory = memoryview(self)
-        return self.memory
-
-    @property
     def records(self):
         return numpy.frombuffer(self, self.end._dtype, self.count)
 
-    cdef int export(self, Py_buffer *view, int flags, bint readonly) except -1:
-        if self.stage != IN_BLOCK:
-            raise ClosedError("lent records can be used inside the block only")
-        PyBuffer_FillInfo(view, self, self.place, self.count * self.end.ring.record_bytes, readonly, flags)
-        self.views += 1
-        return 0
-
-    def __releasebuffer__(self, Py_buffer *view):
-        self.views -= 1
-        if self.views == 0 and self.stage == LEFT:
-            self.end.state &= ~<unsigned>ENDPOINT_LENT
-
 
 @cython.final
-cdef class Claim(Lent):
+cdef class Claim(RecordsLent):
     """Free records at the end of a ring, to be filled in place; from `SpscProducer.claim`.
 
     They become visible together when the block ends; if it ends by an exception, none does. ``len(claim)`` is how many
@@ -198,27 +137,22 @@ cdef class Claim(Lent):
     cdef int lend(self) except -1:
         cdef void *place = NULL
         cdef int rc
+        self.writable = True
         self.count = self.wanted
         rc = mft_ring_claim(&self.end.ring, &self.count, &place)
-        if rc < 0:
-            self.end.bad(rc)
         if rc == MFT_FULL:
             mft_ring_count_full(&self.end.ring, 1)
-            self.count = 0
-        self.place = <unsigned char *>place
-        return 0
+        return self.found(rc, place)
 
-    cdef int take_back(self) except -1:
-        mft_ring_commit(&self.end.ring, self._used)
-        self.end.pushed()
+    cdef int take_back(self, bint good) except -1:
+        if good and self._used:
+            mft_ring_commit(&self.end.ring, self._used)
+            self.end.pushed()
         return 0
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        self.export(view, flags, False)
 
 
 @cython.final
-cdef class Peek(Lent):
+cdef class Peek(RecordsLent):
     """The oldest records of a ring, read where they lie; from `SpscConsumer.peek`. They cannot be written to.
 
     They go back to the producer when the block ends; if it ends by an exception, or this process by a kill, they are
@@ -231,20 +165,13 @@ cdef class Peek(Lent):
         cdef int rc
         self.count = self.wanted
         rc = mft_ring_peek(&self.end.ring, &self.count, &place)
-        if rc < 0:
-            self.end.bad(rc)
-        if rc == MFT_EMPTY:
-            self.count = 0
-        self.place = <unsigned char *>place
-        return 0
+        return self.found(rc, <void *>place)
 
-    cdef int take_back(self) except -1:
-        mft_ring_release(&self.end.ring, self._used)
-        self.end.popped()
+    cdef int take_back(self, bint good) except -1:
+        if good and self._used:
+            mft_ring_release(&self.end.ring, self._used)
+            self.end.popped()
         return 0
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        self.export(view, flags, True)
 
 
 cdef class Bound:

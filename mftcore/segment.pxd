@@ -29,6 +29,7 @@ cdef extern from "mftcore/segment.h" nogil:
         MFT_KIND_BOOK
         MFT_KIND_HISTOGRAM
         MFT_KIND_DOORBELL
+        MFT_KIND_BYTES
         MFT_PARAMS
 
     ctypedef struct mft_layout_t:
@@ -56,6 +57,7 @@ cdef extern from "mftcore/segment.h" nogil:
         unsigned char *data
         size_t mapped_bytes
         uint64_t data_bytes
+        uint64_t mirror_bytes
         int fd
         int error
         mft_fault_t fault
@@ -98,6 +100,7 @@ cdef class Segment:
 
     cdef int check(self) except -1                                  # ClosedError
     cdef int publish(self) except -1                                # let others attach; last step of making
+    cdef int mirror(self, uint64_t bytes) except -1                 # the end of the data once more behind it
     cdef int mapped(self) except -1                                 # seg was filled: it is in use from now on
     cdef Segment renewed(self)                                      # in a forked child: the same memory, mapped anew
     cdef int pin(self) except -1

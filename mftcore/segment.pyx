@@ -39,7 +39,8 @@ cdef extern from *:
 
     mft_forks_t mft_forks
     int mft_watch_forks() nogil
-    void mft_forks_add(mft_forks_t *forks, mft_mapping_t *m, void *address, size_t bytes, int fd) noexcept nogil
+    void mft_forks_add(mft_forks_t *forks, mft_mapping_t *m, void *address, size_t bytes, size_t mirror,
+                       int fd) noexcept nogil
     void mft_forks_drop(mft_forks_t *forks, mft_mapping_t *m) noexcept nogil
 
 
@@ -68,6 +69,7 @@ cdef extern from "mftcore/named.h" nogil:
     const unsigned MFT_ROLES
     int mft_segment_make(mft_segment_t *s, const mft_spec_t *spec) noexcept
     int mft_segment_attach(mft_segment_t *s, int fd, uint32_t kind, uint32_t version) noexcept
+    int mft_segment_mirror(mft_segment_t *s, uint64_t bytes) noexcept
     void mft_segment_publish(mft_segment_t *s) noexcept
     void mft_segment_init(mft_segment_t *s) noexcept
     void mft_segment_detach(mft_segment_t *s) noexcept
@@ -150,7 +152,21 @@ cdef class Segment:
     cdef int mapped(self) except -1:
         self.closed = self.unmapped = False
         self.born = mft_forks.generation
-        mft_forks_add(&mft_forks, &self.mapping, self.seg.header, self.seg.mapped_bytes, self.seg.fd)
+        mft_forks_add(
+            &mft_forks, &self.mapping, self.seg.header, self.seg.mapped_bytes, self.seg.mirror_bytes, self.seg.fd
+        )
+        return 0
+
+    cdef int mirror(self, uint64_t bytes) except -1:
+        """Map the last bytes of the data once more behind them; before any pointer or view into it is taken."""
+        cdef int rc
+        mft_forks_drop(&mft_forks, &self.mapping)
+        rc = mft_segment_mirror(&self.seg, bytes)
+        mft_forks_add(
+            &mft_forks, &self.mapping, self.seg.header, self.seg.mapped_bytes, self.seg.mirror_bytes, self.seg.fd
+        )
+        if rc != MFT_OK:
+            self._fail(rc, bytes)
         return 0
 
     cdef void unmap(self) noexcept:

@@ -61,6 +61,3 @@ cdef class VersionReader(Endpoint):
 cdef class SeqlockReader(VersionReader):
     cdef int start(self, Segment segment) except -1
     cdef Stamp stamp(self, const mft_stamp_t *s)
-
-
-cdef int writer_bell(Endpoint writer, object bell) except -1

@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
-from mftcore.doorbell cimport Doorbell
+from mftcore.doorbell cimport ring_also
 from mftcore.segment cimport MFT_KIND_SEQLOCK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 
 from mftcore.endpoint import checked_name
@@ -136,18 +136,6 @@ cdef class Seqlock(Handle):
         return self.dtype.itemsize
 
 
-cdef int writer_bell(Endpoint writer, object bell) except -1:
-    """Let a writing end ring a doorbell as well."""
-    cdef Doorbell doorbell
-    if bell is not None:
-        if not isinstance(bell, Doorbell):
-            raise TypeError(f"bell is a Doorbell, not {bell!r}")
-        doorbell = bell
-        doorbell.check()
-        writer.ring_as_well(doorbell.segment, doorbell.shared, doorbell.fd)
-    return 0
-
-
 @cython.final
 cdef class SeqlockWriter(Endpoint):
     """The writing end of a `Seqlock`; from `Seqlock.writer`. Never locks, never enters the kernel.
@@ -163,7 +151,7 @@ cdef class SeqlockWriter(Endpoint):
         try:
             if mft_seqlock_open(&self.lock, &segment.seg) != MFT_OK:
                 segment.corrupt("the record size does not fit the memory")
-            writer_bell(self, bell)
+            ring_also(self, bell)
         except BaseException:
             self.shut()
             raise

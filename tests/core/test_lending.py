@@ -92,7 +92,7 @@ def test_views_die_with_the_block() -> None:
         with pytest.raises(ValueError, match="released"):
             view[0] = 2
         for use in (lambda: claim.view, lambda: claim.records):
-            with pytest.raises(ClosedError, match="inside the block"):
+            with pytest.raises(ClosedError, match="inside its block only"):
                 use()
         with pytest.raises(ClosedError, match="for one block"), claim:
             pass

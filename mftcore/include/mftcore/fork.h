@@ -15,6 +15,7 @@ typedef struct mft_mapping {
     struct mft_mapping *next, *previous;
     void *address;
     size_t bytes;
+    size_t mirror; /* bytes of the file's end that are mapped once more at the end of `bytes` */
     int fd;
     int private; /* in this process already; its forks copy it like all private memory */
 } mft_mapping_t;
@@ -25,9 +26,10 @@ typedef struct {
     uint64_t generation; /* forks between the first process and this one, plus one */
 } mft_forks_t;
 
-static inline void mft_forks_add(mft_forks_t *forks, mft_mapping_t *m, void *address, size_t bytes, int fd)
+static inline void mft_forks_add(mft_forks_t *forks, mft_mapping_t *m, void *address, size_t bytes,
+                                 size_t mirror, int fd)
 {
-    *m = (mft_mapping_t){.address = address, .bytes = bytes, .fd = fd};
+    *m = (mft_mapping_t){.address = address, .bytes = bytes, .mirror = mirror, .fd = fd};
     pthread_mutex_lock(&forks->lock);
     m->next = forks->first;
     if (m->next)
@@ -52,20 +54,28 @@ static inline void mft_forks_drop(mft_forks_t *forks, mft_mapping_t *m)
     *m = (mft_mapping_t){0};
 }
 
+/* The same pages, copied at the first store; without the file (its descriptor was closed behind our back) or without
+ * memory: zeros, or else no access at all. Anything but the parent's memory. */
+static inline void mft_mapping_privatise(void *address, size_t bytes, int fd, off_t offset)
+{
+    if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, offset) == MAP_FAILED &&
+        mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        mprotect(address, bytes, PROT_NONE);
+}
+
 /* In the child, by pthread_atfork, hence system calls only. */
 static inline void mft_forks_in_child(mft_forks_t *forks)
 {
     forks->generation++;
     for (mft_mapping_t *m = forks->first; m; m = m->next) {
+        const size_t once = m->bytes - m->mirror;
+
         if (m->private)
             continue;
         m->private = 1;
-        /* the same pages, copied at the first store; without the file (its descriptor was closed behind our back) or
-         * without memory: zeros, or else no access at all. Anything but the parent's memory. */
-        if (mmap(m->address, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, m->fd, 0) == MAP_FAILED &&
-            mmap(m->address, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) ==
-                MAP_FAILED)
-            mprotect(m->address, m->bytes, PROT_NONE);
+        mft_mapping_privatise(m->address, once, m->fd, 0);
+        if (m->mirror) /* the two are no longer the same memory: nobody but a kept view looks there */
+            mft_mapping_privatise((char *)m->address + once, m->mirror, m->fd, (off_t)(once - m->mirror));
     }
 }
 

@@ -36,7 +36,8 @@
 #define MFT_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define MFT_LIVENESS_NS 1000000 /* how old an answer about a holder's life may be: 1 ms */
 
-enum { MFT_KIND_RING = 1, MFT_KIND_SEQLOCK = 2, MFT_KIND_BOOK = 3, MFT_KIND_HISTOGRAM = 4, MFT_KIND_DOORBELL = 5 };
+enum { MFT_KIND_RING = 1, MFT_KIND_SEQLOCK = 2, MFT_KIND_BOOK = 3, MFT_KIND_HISTOGRAM = 4, MFT_KIND_DOORBELL = 5,
+       MFT_KIND_BYTES = 6 };
 
 /* What never changes after `ready`; copied out and checked once, and only the copy is used afterwards. */
 typedef struct {
@@ -103,6 +104,7 @@ typedef struct {
     unsigned char *data; /* the structure's own part */
     size_t mapped_bytes;
     uint64_t data_bytes;
+    uint64_t mirror_bytes; /* of the data's end that are mapped once more right behind it; 0: none */
     int fd;
     int error; /* errno of the last MFT_E_SYSTEM or MFT_E_NO_SPACE */
     mft_fault_t fault;
@@ -189,6 +191,34 @@ static inline int mft_segment_map(mft_segment_t *s, size_t bytes)
     s->mapped_bytes = bytes;
     s->data = (unsigned char *)at + MFT_PAGE;
     s->data_bytes = bytes - MFT_PAGE;
+    return MFT_OK;
+}
+
+/* Map the segment anew with the last `bytes` of its data once more right behind them, so that what goes over the end lies
+ * in one piece. For the structure that needs it, after make or attach; pointers into the old mapping are dead. */
+static inline int mft_segment_mirror(mft_segment_t *s, uint64_t bytes)
+{
+    const size_t once = s->mapped_bytes;
+    unsigned char *at;
+
+    if (s->mirror_bytes != 0 || bytes == 0 || bytes > s->data_bytes || bytes % MFT_PAGE != 0)
+        return MFT_E_ARGUMENT;
+    at = mmap(NULL, once + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return mft_system_error(s);
+    if (mmap(at, once, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, s->fd, 0) == MAP_FAILED ||
+        mmap(at + once, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, s->fd,
+             (off_t)(once - bytes)) == MAP_FAILED) {
+        const int error = errno;
+        munmap(at, once + bytes);
+        errno = error;
+        return mft_system_error(s);
+    }
+    munmap(s->header, once);
+    s->header = (mft_header_t *)(void *)at;
+    s->data = at + MFT_PAGE;
+    s->mapped_bytes = once + bytes;
+    s->mirror_bytes = bytes;
     return MFT_OK;
 }
 

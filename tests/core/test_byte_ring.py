@@ -13,7 +13,17 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mftcore import ByteRing, ClosedError, ForkedError, LayoutError, PeerDied, RecordError, RoleBusy, RoleTaken
+from mftcore import (
+    ByteConsumer,
+    ByteRing,
+    ClosedError,
+    ForkedError,
+    LayoutError,
+    PeerDied,
+    RecordError,
+    RoleBusy,
+    RoleTaken,
+)
 from mftcore.byte_ring import BytesClaim, BytesPeek
 
 LEAST = 65536
@@ -152,6 +162,12 @@ def send_for_ever(ring: ByteRing) -> None:
         i += tx.push(numbered(tx.epoch, i))
 
 
+def expect_all(rx: ByteConsumer, epoch: int, number: int) -> None:
+    while (message := rx.pop_wait(60.0)) is not None:
+        assert message == numbered(epoch, number)
+        number += 1
+
+
 def test_a_killed_producer_leaves_whole_messages_in_order_and_is_succeeded() -> None:
     with ByteRing.create(50_000) as ring, ring.consumer() as rx:
         for epoch in range(1, 21):
@@ -163,9 +179,7 @@ def test_a_killed_producer_leaves_whole_messages_in_order_and_is_succeeded() -> 
                     number += 1
                 os.kill(process.pid, signal.SIGKILL)
                 with pytest.raises(PeerDied):
-                    while (message := rx.pop_wait(60.0)) is not None:
-                        assert message == numbered(epoch, number)
-                        number += 1
+                    expect_all(rx, epoch, number)
 
 
 def test_messages_over_the_end_of_the_memory_lie_in_one_piece() -> None:

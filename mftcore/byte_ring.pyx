@@ -415,6 +415,23 @@ cdef class ByteConsumer(BytesEnd):
             return None
         return self.pop()
 
+    def pop_async(self):
+        """Take the oldest message, waiting for one in a task of asyncio or uvloop: ``message = await rx.pop_async()``.
+
+        A task that is cancelled has taken nothing. Raises as `wait_async`.
+        """
+        from mftcore import aio
+
+        self.check()
+        return aio.pop(self)
+
+    def __aiter__(self):
+        """``async for message in rx`` takes messages for ever; it ends by `PeerDied`, or by leaving the loop."""
+        from mftcore import aio
+
+        self.check()
+        return aio.records(self)
+
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.ring.shared.messages
 

@@ -1,8 +1,8 @@
 """What the structures' handles and endpoints share; the classes are not public by themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
-from typing import ClassVar, Literal, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -35,6 +35,7 @@ class Endpoint(Waitable):
     @property
     def epoch(self) -> int: ...
     def wait(self, timeout_s: float | None, *, mode: WaitMode = "park") -> bool: ...
+    def wait_async(self, timeout_s: float | None = None) -> Coroutine[Any, Any, bool]: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

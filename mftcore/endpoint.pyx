@@ -359,6 +359,21 @@ cdef class Endpoint(Waitable):
             )
         return True
 
+    def wait_async(self, timeout_s=None):
+        """As `wait`, for a task of asyncio or uvloop: ``await endpoint.wait_async(1.0)``.
+
+        Cancelling the task loses nothing. One task at a time may wait at an endpoint.
+
+        Raises
+        ------
+        PeerDied, RoleBusy, ClosedError, ForkedError
+            As `wait`.
+        """
+        from mftcore import aio  # here: asyncio is dear to import, and most do without
+
+        self.check()
+        return aio.wait(self, timeout_s)
+
     def close(self):
         """Give the role back, so that another may claim it; the endpoint is then of no use. Twice does nothing."""
         if self.state & (ENDPOINT_BUSY | ENDPOINT_LENT) and self.born == self.generation[0]:

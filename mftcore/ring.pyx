@@ -579,6 +579,36 @@ cdef class SpscConsumer(RingEnd):
             return None
         return self.pop()
 
+    def pop_async(self):
+        """Take the oldest record, waiting for one in a task of asyncio or uvloop: ``record = await rx.pop_async()``.
+
+        A task that is cancelled has taken nothing. Raises as `wait_async`.
+        """
+        from mftcore import aio
+
+        self.check()
+        return aio.pop(self)
+
+    def __aiter__(self):
+        """``async for record in rx`` takes records for ever; it ends by `PeerDied`, or by leaving the loop."""
+        from mftcore import aio
+
+        self.check()
+        return aio.records(self)
+
+    def batches(self, out):
+        """``async for part in rx.batches(out)``: all records that are there, popped into an array of the caller's.
+
+        Parameters
+        ----------
+        out : ndarray of the ring's dtype
+            Filled anew for each turn; `part` is a view of its beginning.
+        """
+        from mftcore import aio
+
+        self.check()
+        return aio.batches(self, out)
+
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.ring.shared.records
 

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from mftcore.endpoint cimport Endpoint, Handle
+from mftcore.endpoint cimport Endpoint, Handle, mft_port_t
 from mftcore.seqlock cimport VersionReader, mft_seqlock_t, mft_stamp_t
 
 

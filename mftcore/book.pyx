@@ -382,6 +382,11 @@ cdef class BookReader(VersionReader):
             self.segment.corrupt("the window does not fit the memory")
         return 0
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        VersionReader.fill_port(self, port)
+        port.window, port.levels = self.window, self.levels
+        return 0
+
     cdef BookStamp fetch(self, uint64_t levels):
         """Copy the head and the best `levels` into our own window."""
         cdef mft_stamp_t s

@@ -26,6 +26,20 @@ cdef extern from "mftcore/wait.h" nogil:
     void mft_idle_yield() noexcept
 
 
+cdef extern from "mftcore/port.h" nogil:
+    ctypedef struct mft_port_t:
+        void *handle
+        const uint32_t *state
+        const uint64_t *born
+        const uint64_t *generation
+        const uint64_t *epoch
+        mft_bell_t *outer
+        int outer_fd
+        void *window
+        uint64_t levels
+        uint64_t *seen
+
+
 cdef class Waitable:
     """What `wait_any` can wait for."""
     cdef bint sole                      # nobody else ever sleeps at this bell, so it may be disarmed
@@ -73,7 +87,9 @@ cdef class Endpoint(Waitable):
     cdef Segment outer                  # of a doorbell that is rung as well
     cdef mft_bell_t *outer_bell         # NULL: none
     cdef int outer_fd
+    cdef mft_port_t _port               # for compiled code: filled when it is first asked for
 
+    cdef int fill_port(self, mft_port_t *port) except -1    # of the subclass: the handle, and what a reader needs
     cdef int open(self, Segment segment, int role, str role_name, int peer) except -1
     cdef int ring_as_well(self, Segment segment, mft_bell_t *bell, int fd) except -1
     cdef bint peer_alive(self) except -1

@@ -294,6 +294,19 @@ cdef class Endpoint(Waitable):
             os_close(self.outer_fd)
             self.outer.unpin()
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        raise TypeError(f"a {type(self).__name__} cannot be used from compiled code")
+
+    @property
+    def port(self):
+        """int: address of what compiled code needs, valid as long as this endpoint; see ``mftcore/port.h``."""
+        self.check()
+        self._port.state, self._port.epoch = &self.state, &self.epoch
+        self._port.born, self._port.generation = &self.born, self.generation
+        self._port.outer, self._port.outer_fd = self.outer_bell, self.outer_fd
+        self.fill_port(&self._port)
+        return <size_t>&self._port
+
     cdef bint peer_alive(self) except -1:
         self.check()
         return mft_watch_alive(&self.watch, &self.segment.seg, self.peer, self.self_word, mft_now_ns()) == 1

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from mftcore.endpoint cimport Endpoint, Handle
+from mftcore.endpoint cimport Endpoint, Handle, mft_port_t
 from mftcore.segment cimport Segment, mft_segment_t
 
 

@@ -124,6 +124,10 @@ cdef class HistogramRecorder(Endpoint):
             segment.corrupt("the number of buckets does not fit the memory")
         return 0
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle = &self.histogram
+        return 0
+
     cdef int usable(self) except -1:
         raise TypeError("a recorder never waits")
 

@@ -43,6 +43,10 @@ cdef class RingEnd(Endpoint):
         self._dtype = dtype
         return 0
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle = &self.ring
+        return 0
+
     cdef int bad(self, int64_t rc) except -1:
         return self.segment.corrupt(f"more records in it than fit, or more popped than pushed ({rc})")
 

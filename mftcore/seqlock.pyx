@@ -160,6 +160,15 @@ cdef class SeqlockWriter(Endpoint):
     cdef int usable(self) except -1:
         raise TypeError("a writer never waits; readers do")
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle = &self.lock
+        return 0
+
+    @property
+    def dtype(self):
+        """numpy.dtype: of the record."""
+        return dtype_from_text(self.segment.dtype_text)
+
     def write(self, record):
         """Publish a new value.
 
@@ -214,6 +223,10 @@ cdef class VersionReader(Endpoint):
         self.seen = stamp.version
         return 0
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle, port.seen = &self.lock, &self.seen
+        return 0
+
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.lock.shared.news
 
@@ -251,6 +264,11 @@ cdef class SeqlockReader(VersionReader):
             self.shut()
             segment.corrupt("the record size does not fit the memory")
         return 0
+
+    @property
+    def dtype(self):
+        """numpy.dtype: of the record."""
+        return dtype_from_text(self.segment.dtype_text)
 
     cdef Stamp stamp(self, const mft_stamp_t *s):
         cdef int64_t now_ns = mft_now_ns()

@@ -15,6 +15,8 @@ cdef extern from "mftcore/book.h" nogil:
         MFT_BOOK_STALE
         MFT_BOOK_RESYNCING
 
+    const uint64_t MFT_BOOK_MOST_LEVELS
+
     ctypedef struct mft_level_t:
         int64_t price_ticks
         int64_t size_lots

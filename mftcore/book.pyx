@@ -82,7 +82,11 @@ cdef class BookStamp:
 cdef const mft_level_t[::1] levels_of(object array, str side):
     """An (n, 3) int64 array or an array of LEVEL, as levels."""
     if type(array) is not numpy.ndarray:
-        array = numpy.asarray(array, numpy.int64).reshape(-1, 3)
+        array = numpy.asarray(array)
+        if array.size == 0:
+            array = numpy.empty((0, 3), numpy.int64)
+        elif array.dtype.kind == "i":
+            array = array.astype(numpy.int64)
     if array.dtype != LEVEL:
         if array.dtype != numpy.int64 or array.ndim != 2 or array.shape[1] != 3:
             raise RecordError(
@@ -92,7 +96,7 @@ cdef const mft_level_t[::1] levels_of(object array, str side):
         array = numpy.ascontiguousarray(array).reshape(-1).view(LEVEL)
     cdef const mft_level_t[::1] levels = numpy.ascontiguousarray(array)
     if levels.shape[0] and mft_levels_check(&levels[0], levels.shape[0]) != MFT_OK:
-        raise RecordError(f"{side} hold a negative size, or a price or size beyond 2^53; nothing was changed")
+        raise RecordError(f"{side} hold a negative size, one of 2^47 lots or more, or a price beyond 2^53; nothing was changed")
     return levels
 
 
@@ -120,8 +124,8 @@ cdef class MasterBook:
 
     def __cinit__(self, int capacity=8192):
         memset(&self.master, 0, sizeof(self.master))
-        if capacity < 1:
-            raise RecordError(f"a book has room for at least one level a side, not {capacity}")
+        if not 1 <= <uint64_t>capacity <= MFT_BOOK_MOST_LEVELS or capacity < 1:
+            raise RecordError(f"a book has room for 1 to {MFT_BOOK_MOST_LEVELS} levels a side, not {capacity}")
         if mft_master_init(&self.master, capacity) != MFT_OK:
             raise MemoryError(f"no memory for a book of {capacity} levels a side")
 
@@ -149,7 +153,7 @@ cdef class MasterBook:
         Raises
         ------
         RecordError
-            Another shape, a negative size, a number beyond 2^53; nothing was changed.
+            Another shape, a negative size, one of 2^47 lots or more, a price beyond 2^53; nothing was changed.
         """
         self.change(bids, asks, True)
 
@@ -393,8 +397,9 @@ cdef class BookReader(VersionReader):
         cdef uint64_t size
         cdef int64_t now_ns
         cdef BookStamp stamp
-        cdef mft_book_top_t *top = &self.window.top
+        cdef mft_book_top_t *top
         self.check()
+        top = &self.window.top
         levels = min(levels, <uint64_t>self.levels)
         size = mft_window_bytes(levels) if levels else sizeof(mft_book_top_t)
         self.fetch_value(self.window, size, &s)

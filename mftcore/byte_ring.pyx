@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 from mftcore.doorbell cimport ring_also
 from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment
 
-from mftcore.endpoint import checked_name
+from mftcore.endpoint import checked_name, whole_number
 from mftcore.errors import RecordError
 
 BytesCounters = namedtuple("BytesCounters", ["pushed", "popped", "full", "used_bytes"])
@@ -71,11 +71,8 @@ cdef class ByteRing(Handle):
         """
         cdef ByteRing self = ByteRing.__new__(ByteRing)
         cdef uint64_t size
-        if isinstance(capacity, bool) or not hasattr(capacity, "__index__"):
-            raise RecordError(f"a capacity is a whole number of bytes, not {capacity!r}")
-        if not 1 <= capacity.__index__() <= MFT_BYTES_MOST - MFT_BYTES_HEADER:
-            raise RecordError(f"a capacity is between 1 and {MFT_BYTES_MOST - MFT_BYTES_HEADER} bytes, not {capacity}")
-        size = max(1 << (capacity.__index__() + MFT_BYTES_HEADER - 1).bit_length(), MFT_BYTES_LEAST)
+        longest = whole_number(capacity, 1, MFT_BYTES_MOST - MFT_BYTES_HEADER, "a capacity in bytes")
+        size = max(1 << (longest + MFT_BYTES_HEADER - 1).bit_length(), MFT_BYTES_LEAST)
         self.start(Segment.make(
             MFT_KIND_BYTES, MFT_BYTES_VERSION, "ByteRing", record_bytes=1, capacity=size,
             data_bytes=mft_bytes_data_bytes(size), name=None if name is None else checked_name(name),
@@ -273,15 +270,8 @@ cdef class ByteProducer(BytesEnd):
         """
         cdef BytesClaim claim = BytesClaim.__new__(BytesClaim)
         self.check()
-        if isinstance(length, bool) or not hasattr(length, "__index__") or length.__index__() < 0:
-            raise RecordError(f"a length is a whole number of bytes from 0, not {length!r}")
-        if length.__index__() > self.ring.bytes - MFT_BYTES_HEADER:
-            raise RecordError(
-                f"a message of {length} bytes is longer than {self.segment.what} can ever hold: "
-                f"{self.ring.bytes - MFT_BYTES_HEADER} bytes"
-            )
+        claim.length = whole_number(length, 0, self.ring.bytes - MFT_BYTES_HEADER, "the length of a message")
         claim.owner = claim.end = self
-        claim.length = length
         return claim
 
     def push_wait(self, message, timeout_s, *, str mode="park"):
@@ -376,9 +366,8 @@ cdef class ByteConsumer(BytesEnd):
         cdef int rc = MFT_OK
         cdef list messages = []
         self.check()
-        if isinstance(most, bool) or not hasattr(most, "__index__") or not 1 <= most.__index__() < 1 << 62:
-            raise RecordError(f"the number of messages is at least 1, not {most!r}")
-        left = most
+        left = whole_number(most, 1, 1 << 62, "the number of messages")
+        self.check()
         try:
             while left:
                 rc = mft_bytes_peek(&self.ring, &place, &length)
@@ -470,8 +459,8 @@ cdef class BytesClaim(Lent):
             self.place = NULL
         return 0
 
-    cdef int take_back(self, bint good) except -1:
-        if good and self.place is not NULL:
+    cdef int take_back(self) except -1:
+        if self.place is not NULL:
             mft_bytes_put(&self.end.ring, self.place, self.length)
             mft_bytes_commit(&self.end.ring)
             self.end.pushed()
@@ -479,6 +468,7 @@ cdef class BytesClaim(Lent):
 
     @property
     def view(self):
+        self.in_block()
         return None if self.place is NULL else Lent.view.__get__(self)
 
     @property
@@ -487,9 +477,9 @@ cdef class BytesClaim(Lent):
 
     @length.setter
     def length(self, length):
-        if isinstance(length, bool) or not hasattr(length, "__index__") or not 0 <= length.__index__() <= self.nbytes:
-            raise RecordError(f"the message has between 0 and {self.nbytes} bytes, not {length!r}")
-        self.length = length
+        shorter = whole_number(length, 0, self.nbytes, "the length of the message")
+        self.in_block()
+        self.length = shorter
 
 
 @cython.final
@@ -510,8 +500,8 @@ cdef class BytesPeek(Lent):
         self.place = <unsigned char *>place if rc == MFT_OK else NULL
         return 0
 
-    cdef int take_back(self, bint good) except -1:
-        if good and self.place is not NULL:
+    cdef int take_back(self) except -1:
+        if self.place is not NULL:
             mft_bytes_take(&self.end.ring, self.nbytes)
             mft_bytes_release(&self.end.ring)
             self.end.popped()
@@ -519,4 +509,5 @@ cdef class BytesPeek(Lent):
 
     @property
     def view(self):
+        self.in_block()
         return None if self.place is NULL else Lent.view.__get__(self)

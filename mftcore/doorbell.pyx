@@ -203,6 +203,9 @@ cdef class Doorbell(Handle):
             self.looked = True  # what was published before the arm was not rung for: the caller looks once more
         return 0
 
+    cdef int still(self) except -1:
+        return self.check()
+
     cdef void end_wait(self) noexcept:
         if not self.looked and mft_bell_rung(self.shared, self.word):
             self.armed = False
@@ -212,12 +215,18 @@ cdef class Doorbell(Handle):
         self.segment.unpin()
 
     def close(self):
-        """Give memory and descriptor back. Twice does nothing."""
-        if self.segment is not None:
+        """Give memory and descriptor back; a thread that waits here gets `ClosedError`. Twice does nothing."""
+        if self.segment is not None and not self.segment.closed:
+            self.segment.closed = True  # first: whoever is woken now finds it closed
+            mft_bell_ring_fd(self.shared, self.fd)
+            self.segment.closed = False
             self.segment.close()
         if self.fd >= 0:
             os_close(self.fd)
             self.fd = -1
+
+    def __copy__(self):
+        raise TypeError("a Doorbell cannot be copied; give it to the other process as an argument")
 
     def __reduce__(self):
         self.check()
@@ -233,8 +242,8 @@ def _receive(Segment segment, handed):
         os.close(fd)
         raise LayoutError("what was sent as a Doorbell is none")
     fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    self.fd = fd  # closed with this object, also when the next line fails
     self.start(segment)
-    self.fd = fd
     return self
 
 

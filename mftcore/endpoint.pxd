@@ -50,6 +50,7 @@ cdef class Waitable:
     cdef bint bereaved(self) noexcept                   # the other side has died, and was not yet said to have
     cdef void mourn(self) noexcept                      # it is said now
     cdef int begin_wait(self) except -1                 # until end_wait, which always follows: keep the memory
+    cdef int still(self) except -1                      # in the middle of a wait: can it go on?
     cdef void end_wait(self) noexcept
 
 
@@ -83,6 +84,7 @@ cdef class Endpoint(Waitable):
     cdef mft_watch_t watch              # of that holder
     cdef uint64_t self_word             # this process, as roles know it
     cdef uint64_t mourned               # the dead holder that was told about
+    cdef bint closing                   # to be closed when what it lends is back
     cdef bint grieving                  # told in the wait that goes on
     cdef Segment outer                  # of a doorbell that is rung as well
     cdef mft_bell_t *outer_bell         # NULL: none

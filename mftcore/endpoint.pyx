@@ -59,6 +59,9 @@ cdef class Waitable:
     cdef int begin_wait(self) except -1:
         return 0
 
+    cdef int still(self) except -1:
+        return 0
+
     cdef void end_wait(self) noexcept:
         pass
 
@@ -100,15 +103,19 @@ cdef class Handle(Waitable):
         return 0
 
     cdef int refuse(self) except -1:
-        cdef Segment fresh
+        cdef Segment fresh, old
         if self.segment is None:
             name = type(self).__name__
             raise ClosedError(f"this {name} was never opened; use {name}.create(...) or {name}.attach(name)")
-        self.segment.check()
-        fresh = self.segment.renewed()
+        old = self.segment
+        old.check()
+        fresh = old.renewed()
+        # Another thread may be here as well. Between the next line and the moment at which `opened` has taken the new
+        # pointers the GIL is not given away, so no thread ever uses those into memory that is gone.
         self.segment = fresh
-        self.born = self.generation[0]
         self.opened()
+        self.born = self.generation[0]
+        old.close()
         return 0
 
     @classmethod
@@ -191,6 +198,14 @@ cdef class Handle(Waitable):
         self.check()
         return _receive, (type(self), self.segment)
 
+    def __copy__(self):
+        """Return another handle of the same memory, which is closed by itself."""
+        self.check()
+        return _receive(type(self), self.segment.renewed())
+
+    def __deepcopy__(self, memo):
+        return self.__copy__()
+
     def __repr__(self):
         if self.segment is None or self.segment.is_closed:
             return f"<{type(self).__name__} closed>"
@@ -204,6 +219,17 @@ def _receive(cls, Segment segment):
         raise LayoutError(f"what was sent as a {cls.__name__} is none")
     self.start(segment)
     return self
+
+
+def whole_number(value, low, high, str what):
+    """Return a whole number between two bounds, asked for it once; `RecordError` when it is none."""
+    try:
+        number = value.__index__()
+    except AttributeError:
+        raise RecordError(f"{what} is a whole number, not {value!r}") from None
+    if isinstance(value, bool) or not low <= number <= high:
+        raise RecordError(f"{what} is between {low} and {high}, not {value!r}")
+    return number
 
 
 def checked_name(name):
@@ -333,6 +359,11 @@ cdef class Endpoint(Waitable):
     cdef int begin_wait(self) except -1:
         return self.enter()
 
+    cdef int still(self) except -1:
+        if self.born != self.generation[0]:  # a signal handler has forked, and this is the child
+            self.refuse()
+        return 0
+
     cdef void end_wait(self) noexcept:
         self.leave()
 
@@ -397,8 +428,11 @@ cdef class Endpoint(Waitable):
         self.check()
         return self
 
-    def __exit__(self, *exc):
-        self.close()
+    def __exit__(self, kind, error, trace):
+        if error is not None and self.state & ENDPOINT_LENT and self.born == self.generation[0]:
+            self.closing = True  # as soon as what was lent is back; the error must not be hidden by another
+        else:
+            self.close()
 
     def __reduce__(self):
         raise TypeError(
@@ -468,6 +502,8 @@ cdef list wait_for(list items, object timeout_s, str mode):
     for thing in items:
         if not isinstance(thing, Waitable):
             raise TypeError(f"{type(thing).__name__} cannot be waited for; endpoints and doorbells can")
+    if len(set(map(id, items))) != len(items):
+        raise RecordError("something stands twice among the items to wait for")
     try:
         for item in items:
             item.usable()
@@ -484,12 +520,15 @@ cdef list wait_for(list items, object timeout_s, str mode):
                 sleep_at(items, deadline_ns)
             elif len(items) == 1:
                 look_at(<Waitable>items[0], give_away)
-            elif give_away:
-                with nogil:
-                    mft_idle_yield()
             else:
-                mft_idle_spin()
+                with nogil:  # whoever is waited for may be a thread of this process
+                    if give_away:
+                        mft_idle_yield()
+                    else:
+                        mft_idle_spin()
             PyErr_CheckSignals()
+            for item in items:
+                item.still()
     finally:
         for item in begun:
             item.end_wait()

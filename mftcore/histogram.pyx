@@ -2,6 +2,8 @@
 
 cimport cython
 
+from libc.math cimport ceil
+
 from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK, Segment
 
 import numpy
@@ -15,9 +17,8 @@ cdef object percentile_of(uint64_t[::1] counts, uint64_t total, uint64_t max_ns,
     cdef uint32_t bucket
     if total == 0:
         return 0
-    wanted = min(<uint64_t>(total * (percent / 100.0) + 0.5), total)
-    if wanted < 1:
-        wanted = 1
+    # the rank that so much of the values does not exceed; a hair less, so that 99.9 % of 1000 is 999 and not 1000
+    wanted = min(max(<uint64_t>ceil(total * (percent / 100.0) * (1.0 - 1e-15 * 8)), <uint64_t>1), total)
     for bucket in range(<uint32_t>MFT_HISTOGRAM_BUCKETS):
         seen += counts[bucket]
         if seen >= wanted:
@@ -136,7 +137,7 @@ cdef class HistogramRecorder(Endpoint):
         self.check()
         mft_histogram_record(&self.histogram, ns)
 
-    def record_many(self, const int64_t[::1] values_ns):
+    def record_many(self, const int64_t[::1] values_ns not None):
         """Count an int64 array of values."""
         cdef Py_ssize_t i
         self.check()

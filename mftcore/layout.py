@@ -55,9 +55,11 @@ def canonical_text(dtype: "np.dtype[Any]") -> str:
 def dtype_from_text(text: str) -> "np.dtype[Any]":
     """Return the dtype that a header's text describes; `LayoutError` when it describes none."""
     try:
-        return _restore(json.loads(text))
+        dtype = _restore(json.loads(text))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise LayoutError(f"the record type in the header cannot be read: {text[:100]!r}: {error}") from error
+    _describe(dtype)  # what cannot be shared is refused, whoever wrote it there
+    return dtype
 
 
 def _describe(dtype: "np.dtype[Any]") -> Any:

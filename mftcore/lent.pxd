@@ -15,4 +15,6 @@ cdef class Lent:
     cdef object memory                  # the memoryview that was handed out
 
     cdef int lend(self) except -1                       # of the subclass: find the memory, set place and nbytes
-    cdef int take_back(self, bint good) except -1       # of the subclass: the block ended, by an exception if not good
+    cdef int take_back(self) except -1                  # of the subclass: the block ended well
+    cdef void free(self) noexcept
+    cdef int in_block(self) except -1

@@ -271,10 +271,11 @@ cdef class SpscProducer(RingEnd):
             if <uint64_t>view.len != self.ring.record_bytes:
                 self.wrong_size(record, view.len)
             rc = mft_ring_push(&self.ring, view.buf)
+            if rc == MFT_OK:
+                self.pushed()
         finally:
-            PyBuffer_Release(&view)
+            PyBuffer_Release(&view)  # last: it may run code that closes us
         if rc == MFT_OK:
-            self.pushed()
             return True
         if rc < 0:
             self.bad(rc)
@@ -316,12 +317,12 @@ cdef class SpscProducer(RingEnd):
                 with nogil:
                     done = mft_ring_push_many(&self.ring, view.buf, count)
                 self.leave()
+            if done > 0:
+                self.pushed()
         finally:
             PyBuffer_Release(&view)
         if done < 0:
             self.bad(done)
-        if done:
-            self.pushed()
         return done
 
     def claim(self, count):
@@ -470,6 +471,8 @@ cdef class SpscConsumer(RingEnd):
         self.check()
         if type(buffer) is bytearray and <uint64_t>PyByteArray_GET_SIZE(buffer) == self.ring.record_bytes:
             rc = mft_ring_pop(&self.ring, PyByteArray_AS_STRING(buffer))
+            if rc == MFT_OK:
+                self.popped()
         else:
             PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
             try:
@@ -477,10 +480,11 @@ cdef class SpscConsumer(RingEnd):
                 if <uint64_t>view.len != self.ring.record_bytes:
                     self.wrong_size(buffer, view.len)
                 rc = mft_ring_pop(&self.ring, view.buf)
+                if rc == MFT_OK:
+                    self.popped()
             finally:
                 PyBuffer_Release(&view)
         if rc == MFT_OK:
-            self.popped()
             return True
         if rc < 0:
             self.bad(rc)
@@ -522,12 +526,12 @@ cdef class SpscConsumer(RingEnd):
                 with nogil:
                     done = mft_ring_pop_many(&self.ring, view.buf, count)
                 self.leave()
+            if done > 0:
+                self.popped()
         finally:
             PyBuffer_Release(&view)
         if done < 0:
             self.bad(done)
-        if done:
-            self.popped()
         return done
 
     def peek(self, count):

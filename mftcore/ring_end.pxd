@@ -91,6 +91,7 @@ cdef class Bound:
     cdef Py_buffer record
     cdef bint held
 
+    cdef int check(self) except -1
     cdef int bind(self, RingEnd end, object record, int flags) except -1
 
 

@@ -9,7 +9,9 @@ from mftcore.segment cimport MFT_FULL, MFT_OK
 
 import numpy
 
-from mftcore.errors import RecordError
+from mftcore.endpoint import whole_number
+from mftcore.errors import ClosedError, RecordError
+from mftcore.layout import canonical_text
 
 
 cdef object ndarray = numpy.ndarray
@@ -59,7 +61,8 @@ cdef class RingEnd(Endpoint):
         if type(array) is ndarray and array.dtype is not self._dtype and array.dtype != self._dtype:
             # opaque bytes on either side: only the size can be compared
             if self._dtype.type is not numpy.void or self._dtype.names is not None:
-                raise RecordError(f"records of {self.segment.what} are {self._dtype}, this array has {array.dtype}")
+                if canonical_text(array.dtype) != canonical_text(self._dtype):  # titles of fields make no difference
+                    raise RecordError(f"records of {self.segment.what} are {self._dtype}, this array has {array.dtype}")
         if <uint64_t>found % self.ring.record_bytes != 0:
             self.wrong_size(array, found)
         return 0
@@ -80,11 +83,9 @@ cdef class RingEnd(Endpoint):
 cdef RecordsLent lent(type kind, RingEnd end, object count):
     """A `Claim` or `Peek` of at most `count` records."""
     cdef RecordsLent self = kind.__new__(kind)
-    if isinstance(count, bool) or not hasattr(count, "__index__") or not 1 <= count.__index__() < 1 << 62:
-        raise RecordError(f"the number of records is at least 1, not {count!r}")
+    self.wanted = whole_number(count, 1, 1 << 62, "the number of records")
     end.check()
     self.owner = self.end = end
-    self.wanted = count
     return self
 
 
@@ -121,12 +122,13 @@ cdef class RecordsLent(Lent):
 
     @used.setter
     def used(self, count):
-        if isinstance(count, bool) or not hasattr(count, "__index__") or not 0 <= count.__index__() <= self.count:
-            raise RecordError(f"between 0 and {self.count} of the lent records can be used, not {count!r}")
-        self._used = count
+        used = whole_number(count, 0, self.count, "the number of lent records that are used")
+        self.in_block()
+        self._used = used
 
     @property
     def records(self):
+        self.in_block()
         return numpy.frombuffer(self, self.end._dtype, self.count)
 
 
@@ -148,8 +150,8 @@ cdef class Claim(RecordsLent):
             mft_ring_count_full(&self.end.ring, 1)
         return self.found(rc, place)
 
-    cdef int take_back(self, bint good) except -1:
-        if good and self._used:
+    cdef int take_back(self) except -1:
+        if self._used:
             mft_ring_commit(&self.end.ring, self._used)
             self.end.pushed()
         return 0
@@ -171,13 +173,14 @@ cdef class Peek(RecordsLent):
         rc = mft_ring_peek(&self.end.ring, &self.count, &place)
         return self.found(rc, <void *>place)
 
-    cdef int take_back(self, bint good) except -1:
-        if good and self._used:
+    cdef int take_back(self) except -1:
+        if self._used:
             mft_ring_release(&self.end.ring, self._used)
             self.end.popped()
         return 0
 
 
+@cython.no_gc_clear
 cdef class Bound:
     """A record of the caller's own, kept for many calls: base of `BoundPush` and `BoundPop`.
 
@@ -190,6 +193,14 @@ cdef class Bound:
     def __dealloc__(self):
         if self.held:
             PyBuffer_Release(&self.record)
+
+    def __reduce__(self):
+        raise TypeError(f"a {type(self).__name__} can be neither pickled nor copied: it belongs to an endpoint")
+
+    cdef int check(self) except -1:
+        if self.end is None:
+            raise ClosedError(f"this {type(self).__name__} was never bound; use bind() of an endpoint")
+        return self.end.check()
 
     cdef int bind(self, RingEnd end, object record, int flags) except -1:
         end.check()
@@ -209,7 +220,7 @@ cdef class BoundPush(Bound):
     def push(self):
         """Append the record as it is now; False when full, as `SpscProducer.push`."""
         cdef int rc
-        self.end.check()
+        self.check()
         rc = mft_ring_push(&self.end.ring, self.record.buf)
         if rc == MFT_OK:
             self.end.pushed()
@@ -226,7 +237,7 @@ cdef class BoundPop(Bound):
     def pop(self):
         """Take the oldest record into the bound one; False when empty, and it is then untouched."""
         cdef int rc
-        self.end.check()
+        self.check()
         rc = mft_ring_pop(&self.end.ring, self.record.buf)
         if rc == MFT_OK:
             self.end.popped()

@@ -102,8 +102,9 @@ cdef class Segment:
     cdef int publish(self) except -1                                # let others attach; last step of making
     cdef int mirror(self, uint64_t bytes) except -1                 # the end of the data once more behind it
     cdef int mapped(self) except -1                                 # seg was filled: it is in use from now on
-    cdef Segment renewed(self)                                      # in a forked child: the same memory, mapped anew
+    cdef Segment renewed(self)                                      # the same memory, mapped anew
     cdef int pin(self) except -1
+    cdef void hold(self) noexcept
     cdef void unpin(self) noexcept
     cdef void unmap(self) noexcept
     cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0    # the new epoch; RoleTaken

@@ -8,7 +8,8 @@ import os
 import weakref
 
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.string cimport memcpy, memset, strerror
+from libc.errno cimport errno
+from libc.string cimport memset, strerror
 
 from mftcore import memory
 from mftcore.errors import (
@@ -46,6 +47,11 @@ cdef extern from *:
 
 cdef const uint64_t *fork_generation() noexcept:
     return &mft_forks.generation
+
+
+cdef extern from "fcntl.h" nogil:
+    const int F_DUPFD_CLOEXEC
+    int c_fcntl "fcntl"(int fd, int command, ...) noexcept
 
 
 cdef extern from "sys/mman.h" nogil:
@@ -102,6 +108,7 @@ cdef int _directory(bint make) except -1:
     """An open descriptor of the directory, or the exception that says why not."""
     cdef bytes path = os.fsencode(directory_path())
     cdef int fd = mft_named_directory(path, make)
+    cdef int code = errno
     if fd >= 0:
         return fd
     if fd == MFT_E_UNSAFE:
@@ -113,7 +120,10 @@ cdef int _directory(bint make) except -1:
         raise NoSuchSegment(f"there is no {directory_path()}, so no named segment of this user exists")
     if fd == MFT_E_NO_SPACE:
         raise MemoryRefused(f"{memory.SHM_ROOT} is full: there is not even room for a directory")
-    raise KernelError(f"cannot use {directory_path()} for named segments; is {memory.SHM_ROOT} a writable tmpfs?")
+    raise KernelError(
+        code, f"cannot use {directory_path()} for named segments ({strerror(code).decode()}); is {memory.SHM_ROOT} a "
+        "writable tmpfs?",
+    )
 
 
 cdef bytes _checked_name(str name):
@@ -176,15 +186,21 @@ cdef class Segment:
             mft_segment_detach(&self.seg)
 
     cdef Segment renewed(self):
-        """In a forked child, where our pages have become private: the same memory, mapped anew; this one is closed."""
-        cdef Segment fresh
+        """The same memory, mapped anew; in a forked child, where our pages have become private, the parent's.
+
+        The GIL is held throughout: see `Handle.refuse`.
+        """
+        cdef Segment fresh = Segment.__new__(Segment)
+        cdef int fd, rc
         self.check()
-        fresh = Segment.attach_fd(
-            self.seg.layout.kind, self.seg.layout.version, self.what,
-            fcntl.fcntl(self.seg.fd, fcntl.F_DUPFD_CLOEXEC, 0),
-        )
-        fresh.name = self.name  # but it is the parent who takes the name away
-        self.close()
+        fresh.what, fresh.name = self.what, self.name  # but whoever made it takes the name away
+        fd = c_fcntl(self.seg.fd, F_DUPFD_CLOEXEC, 0)
+        if fd < 0:
+            raise KernelError(errno, f"{self.what} cannot be mapped anew: {strerror(errno).decode()}")
+        rc = mft_segment_attach(&fresh.seg, fd, self.seg.layout.kind, self.seg.layout.version)
+        if rc != MFT_OK:
+            fresh._fail(rc, 0)
+        fresh.mapped()
         return fresh
 
     # ---- making and attaching ----
@@ -333,6 +349,10 @@ cdef class Segment:
         self.pins += 1
         return 0
 
+    cdef void hold(self) noexcept:
+        """Pin for somebody who knows that it is mapped, closed or not."""
+        self.pins += 1
+
     cdef void unpin(self) noexcept:
         self.pins -= 1
         if self.closed and self.pins == 0:
@@ -344,6 +364,8 @@ cdef class Segment:
         cdef int rc
         self.check()
         rc = mft_role_claim(&self.seg, role, &epoch, &holder)
+        if rc == MFT_E_SYSTEM or rc == MFT_E_NO_SPACE:
+            raise KernelError(self.seg.error, f"{self.what} has no {role_name} yet: {strerror(self.seg.error).decode()}")
         if rc == MFT_E_TAKEN:
             pid = mft_owner_pid(holder)
             who = "this process" if pid == os.getpid() else f"process {pid}"
@@ -422,6 +444,8 @@ cdef class Segment:
         cdef mft_watch_t watch
         cdef int alive
         self.check()
+        if role >= MFT_ROLES:
+            raise RecordError(f"there are {MFT_ROLES} roles, and none is {role}")
         mft_watch_init(&watch)
         alive = mft_watch_alive(&watch, &self.seg, role, mft_segment_self(&self.seg), mft_now_ns())
         pid = mft_owner_pid(watch.word)
@@ -431,6 +455,8 @@ cdef class Segment:
     def role_epoch(self, unsigned role):
         """Return how many holders a role has had."""
         self.check()
+        if role >= MFT_ROLES:
+            raise RecordError(f"there are {MFT_ROLES} roles, and none is {role}")
         return mft_role_epoch(&self.seg, role)
 
     def __getbuffer__(self, Py_buffer *view, int flags):

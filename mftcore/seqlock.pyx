@@ -199,10 +199,10 @@ cdef class SeqlockWriter(Endpoint):
                     f"this {type(record).__name__} has {view.len}"
                 )
             version = mft_seqlock_write(&self.lock, view.buf, self.epoch, mft_now_ns())
+            mft_seqlock_ring(&self.lock)
+            self.ring_outer()
         finally:
-            PyBuffer_Release(&view)
-        mft_seqlock_ring(&self.lock)
-        self.ring_outer()
+            PyBuffer_Release(&view)  # last: it may run code that closes us
         return version
 
 
@@ -307,9 +307,9 @@ cdef class SeqlockReader(VersionReader):
             self.fetch_value(view.buf, self.lock.bytes, &s)
             if s.version == 0:
                 memset(view.buf, 0, view.len)
+            return self.stamp(&s)
         finally:
             PyBuffer_Release(&view)
-        return self.stamp(&s)
 
     def read(self):
         """Return (bytes, `Stamp`): the newest value and its age; see `read_into`."""

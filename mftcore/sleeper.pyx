@@ -61,7 +61,7 @@ cdef class Sleeper:
         if item.ready():
             return 0
         segment = (<Endpoint>item).segment if isinstance(item, Endpoint) else (<Handle>item).segment
-        (<Segment>segment).pin()
+        (<Segment>segment).hold()
         entry.segment = segment
         entry.token = token
         self.entries[id(token)] = entry

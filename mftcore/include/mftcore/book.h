@@ -9,7 +9,9 @@
 
 #define MFT_BOOK_VERSION 1u
 #define MFT_BOOK_MAX_LEVELS 4096u /* fits 16 bits */
-#define MFT_BOOK_LIMIT (INT64_C(1) << 53) /* beyond it a price or size is no number of this world */
+#define MFT_BOOK_LIMIT (INT64_C(1) << 53) /* beyond it a price in ticks is no number of this world */
+#define MFT_BOOK_SIZE_LIMIT (INT64_C(1) << 47) /* so is a size in lots; all levels of a side add up within 63 bits */
+#define MFT_BOOK_MOST_LEVELS (UINT64_C(1) << 16) /* of a side of a master book */
 
 enum { /* state flags */
     MFT_BOOK_EMPTY = 1,     /* no level on either side */
@@ -74,7 +76,7 @@ static inline int mft_levels_check(const mft_level_t *levels, uint64_t count)
         const mft_level_t l = levels[i];
 
         if (l.price_ticks <= -MFT_BOOK_LIMIT || l.price_ticks >= MFT_BOOK_LIMIT || l.size_lots < 0 ||
-            l.size_lots >= MFT_BOOK_LIMIT || l.outright_lots < 0 || l.outright_lots >= MFT_BOOK_LIMIT)
+            l.size_lots >= MFT_BOOK_SIZE_LIMIT || l.outright_lots < 0 || l.outright_lots >= MFT_BOOK_SIZE_LIMIT)
             return MFT_E_ARGUMENT;
     }
     return MFT_OK;

@@ -54,11 +54,12 @@ static inline void mft_forks_drop(mft_forks_t *forks, mft_mapping_t *m)
     *m = (mft_mapping_t){0};
 }
 
-/* The same pages, copied at the first store; without the file (its descriptor was closed behind our back) or without
- * memory: zeros, or else no access at all. Anything but the parent's memory. */
+/* The same pages, copied at the first store; where the limit for private memory does not allow that, read-only; without
+ * the file (its descriptor was closed behind our back) zeros, or else no access at all. Anything but the parent's memory. */
 static inline void mft_mapping_privatise(void *address, size_t bytes, int fd, off_t offset)
 {
     if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, offset) == MAP_FAILED &&
+        mmap(address, bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, offset) == MAP_FAILED &&
         mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
         mprotect(address, bytes, PROT_NONE);
 }

@@ -124,7 +124,7 @@ static inline int mft_owner_pidfd(uint64_t word)
     if (ask.fd < 0) /* EINVAL, ENOENT: the number is now that of a thread, so the process is gone */
         return errno == ESRCH || errno == EINVAL || errno == ENOENT ? -1 : -2;
     start = mft_start_ticks(pid);
-    if (poll(&ask, 1, 0) == 1 || (start != 0 && mft_owner_start(word) != 0 &&
+    if ((poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN)) || (start != 0 && mft_owner_start(word) != 0 &&
                                   (start & 0x1FFFFFFFF) != mft_owner_start(word))) {
         close(ask.fd); /* readable: it has ended, reaped or not; a stopped process stays unreadable */
         return -1;

@@ -431,12 +431,15 @@ static inline int mft_role_dead(uint64_t word, uint64_t self)
  * and the holder's word. A live holder is never displaced; a dead one is, by exactly one claimant. */
 static inline int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoch, uint64_t *holder)
 {
-    const uint64_t self = mft_segment_self(s);
-    uint64_t seen, count;
+    uint64_t self, seen, count;
     mft_role_t *at;
 
     if (role >= MFT_ROLES)
         return MFT_E_ARGUMENT;
+    errno = 0;
+    self = mft_segment_self(s);
+    if (mft_owner_start(self) == 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return mft_system_error(s); /* without our start time, whoever gets our pid later would seem to hold the role */
     at = &s->header->roles[role];
     seen = atomic_load_explicit(&at->owner, memory_order_relaxed);
     do {
@@ -502,10 +505,10 @@ static inline int mft_watch_alive(mft_watch_t *w, const mft_segment_t *s, unsign
     }
     if (word == w->word && now_ns - w->asked_ns < MFT_LIVENESS_NS)
         return w->alive;
-    if (word != w->word) {
+    if (word != w->word || w->pidfd == -2) { /* new, or could not be told the last time: no descriptors, say */
         mft_watch_close(w);
         w->word = word;
-        if ((word | self) & MFT_OWNER_FOREIGN) {
+        if (((word | self) & MFT_OWNER_FOREIGN) || !mft_checked_ok(word)) { /* a damaged word is not believed */
             w->alive = 1;
         } else {
             w->pidfd = mft_owner_pidfd(word);
@@ -513,7 +516,7 @@ static inline int mft_watch_alive(mft_watch_t *w, const mft_segment_t *s, unsign
         }
     } else if (w->pidfd >= 0) {
         ask.fd = w->pidfd;
-        w->alive = poll(&ask, 1, 0) == 0;
+        w->alive = !(poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN)); /* an error proves nothing */
     }
     w->asked_ns = now_ns;
     return w->alive;

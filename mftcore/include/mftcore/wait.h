@@ -130,7 +130,7 @@ static inline int mft_bells_sleep(mft_bell_t *const *bells, const uint32_t *arme
     until = (struct timespec){until_ns / 1000000000, until_ns % 1000000000};
     if (count > 0 && (syscall(SYS_futex_waitv, list, count, 0, &until, CLOCK_MONOTONIC) >= 0 || errno == EAGAIN))
         return MFT_OK;
-    if (count == 0 || errno == ENOSYS) {
+    if (count == 0 || errno == ENOSYS || errno == EPERM) { /* EPERM: what an old seccomp filter says of a new call */
         if (timeout_ns > MFT_FIRST_SLEEP_NS)
             timeout_ns = MFT_FIRST_SLEEP_NS;
         until = (struct timespec){0, timeout_ns};

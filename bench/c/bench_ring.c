@@ -1,213 +1,214 @@
-/* The floor under the Python figures: the same ring from C, two pinned processes, no interpreter.
+/* The floor under the Python figures: rings from C, two pinned processes, no interpreter.
  *
- * usage: bench_ring CPU_A CPU_B       prints one line of JSON per figure, times in ns
- * Round trip: A pushes a 64-byte record, B pops and pushes it back, A pops. Throughput: A pushes, B pops. */
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+ * usage: bench_ring RING MEASURE COUNT CPU_A CPU_B      prints one line of JSON, times in ns
+ *   RING     ours, cached (rigtorp's published design, rebuilt), inslot (the sequence inside the slot)
+ *   MEASURE  round_trip, round_trip_claim, throughput, throughput_claim, throughput_batch (ours alone), one_process
+ * Compile with -DRECORD=64 or -DRECORD=1024. "claim": fields are written into the slot and read there; otherwise a
+ * record that lies ready is copied in and out. Spinning with pause in the round trips, without in the throughputs
+ * (each is then faster). Every record is numbered, and one that is not the next in turn ends the program. */
+#include "rings.h"
 
-#include "mftcore/ring.h"
-
-#define RECORD 64u
 #define BATCH 64u
-#define CAPACITY 1024u
 
-static void pin(int cpu)
+static void checked(uint64_t errors)
 {
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) {
-        perror("bench_ring: sched_setaffinity");
-        exit(2);
+    if (errors != 0) {
+        fprintf(stderr, "a record was not the next one\n");
+        exit(3);
     }
 }
 
-static void make(mft_segment_t *s, uint64_t capacity)
+static void print_rate(int64_t ns_taken, long messages)
 {
-    mft_spec_t spec = {.kind = MFT_KIND_RING, .version = MFT_RING_VERSION, .record_bytes = RECORD, .dtype = "\"|V64\""};
+    const double ns = (double)ns_taken / (double)messages;
 
-    spec.capacity = capacity;
-    spec.data_bytes = mft_ring_data_bytes(capacity, RECORD);
-    if (mft_segment_make(s, &spec) != MFT_OK) {
-        fprintf(stderr, "bench_ring: no shared memory: %s\n", strerror(s->error));
-        exit(2);
+    printf("{\"ns_per_message\": %.4f, \"million_per_s\": %.4f, \"count\": %ld}\n", ns, 1e3 / ns, messages);
+}
+
+/* The four measurements, for one kind of ring. Both sides number the records from 0. */
+#define MEASURES(NAME)                                                                                                 \
+    static inline int NAME##_send(NAME##_t *r, uint64_t number, int claim, record_t *record)                           \
+    {                                                                                                                  \
+        if (claim)                                                                                                     \
+            return NAME##_put_fields(r, number);                                                                       \
+        record->words[0] = number;                                                                                     \
+        return NAME##_push(r, record);                                                                                 \
+    }                                                                                                                  \
+    static inline int NAME##_receive(NAME##_t *r, uint64_t number, int claim, record_t *record, uint64_t *errors)      \
+    {                                                                                                                  \
+        if (claim)                                                                                                     \
+            return NAME##_take(r, number, errors);                                                                     \
+        if (!NAME##_pop(r, record))                                                                                    \
+            return 0;                                                                                                  \
+        *errors |= record->words[0] ^ number;                                                                          \
+        return 1;                                                                                                      \
+    }                                                                                                                  \
+    static inline __attribute__((always_inline)) void NAME##_round_trip_as(int claim, long rounds, int cpu)            \
+    {                                                                                                                  \
+        NAME##_t there, back;                                                                                          \
+        record_t record;                                                                                               \
+        uint64_t errors = 0;                                                                                           \
+        const long warm_up = rounds / 10;                                                                              \
+        int64_t *taken = samples_for(rounds);                                                                          \
+        pid_t child;                                                                                                   \
+                                                                                                                       \
+        memset(&record, 0, sizeof record);                                                                             \
+        NAME##_make(&there);                                                                                           \
+        NAME##_make(&back);                                                                                            \
+        child = child_on(cpu);                                                                                         \
+        if (child == 0) {                                                                                              \
+            for (long i = 0; i < warm_up + rounds; i++) {                                                              \
+                while (!NAME##_receive(&there, (uint64_t)i, claim, &record, &errors))                                  \
+                    mft_pause();                                                                                       \
+                while (!NAME##_send(&back, (uint64_t)i, claim, &record))                                               \
+                    mft_pause();                                                                                       \
+            }                                                                                                          \
+            checked(errors);                                                                                           \
+            _exit(0);                                                                                                  \
+        }                                                                                                              \
+        for (long i = 0; i < warm_up + rounds; i++) {                                                                  \
+            const int64_t start = mft_now_ns();                                                                        \
+            while (!NAME##_send(&there, (uint64_t)i, claim, &record))                                                  \
+                mft_pause();                                                                                           \
+            while (!NAME##_receive(&back, (uint64_t)i, claim, &record, &errors))                                       \
+                mft_pause();                                                                                           \
+            if (i >= warm_up)                                                                                          \
+                taken[i - warm_up] = mft_now_ns() - start;                                                             \
+        }                                                                                                              \
+        child_ended(child);                                                                                            \
+        checked(errors);                                                                                               \
+        printf("{");                                                                                                   \
+        print_percentiles(taken, rounds);                                                                              \
+        printf("}\n");                                                                                                 \
+    }                                                                                                                  \
+    static inline __attribute__((always_inline)) void NAME##_throughput_as(int claim, long messages, int cpu)          \
+    {                                                                                                                  \
+        NAME##_t ring;                                                                                                 \
+        record_t record;                                                                                               \
+        uint64_t errors = 0;                                                                                           \
+        const long warm_up = messages / 10;                                                                            \
+        int64_t start = 0, *const ended = shared_bytes(sizeof *ended);                                                 \
+        pid_t child;                                                                                                   \
+                                                                                                                       \
+        memset(&record, 0, sizeof record);                                                                             \
+        NAME##_make(&ring);                                                                                            \
+        child = child_on(cpu);                                                                                         \
+        if (child == 0) {                                                                                              \
+            for (long i = 0; i < warm_up + messages; i++)                                                              \
+                while (!NAME##_receive(&ring, (uint64_t)i, claim, &record, &errors))                                   \
+                    ;                                                                                                  \
+            *ended = mft_now_ns();                                                                                     \
+            checked(errors);                                                                                           \
+            _exit(0);                                                                                                  \
+        }                                                                                                              \
+        for (long i = 0; i < warm_up + messages; i++) {                                                                \
+            if (i == warm_up)                                                                                          \
+                start = mft_now_ns();                                                                                  \
+            while (!NAME##_send(&ring, (uint64_t)i, claim, &record))                                                   \
+                ;                                                                                                      \
+        }                                                                                                              \
+        child_ended(child);                                                                                            \
+        print_rate(*ended - start, messages);                                                                          \
+    }                                                                                                                  \
+    static void NAME##_one_process(long messages)                                                                      \
+    {                                                                                                                  \
+        NAME##_t ring;                                                                                                 \
+        record_t record;                                                                                               \
+        uint64_t errors = 0;                                                                                           \
+        int64_t start;                                                                                                 \
+                                                                                                                       \
+        memset(&record, 0, sizeof record);                                                                             \
+        NAME##_make(&ring);                                                                                            \
+        start = mft_now_ns();                                                                                          \
+        for (long i = 0; i < messages; i++) {                                                                          \
+            NAME##_send(&ring, (uint64_t)i, 0, &record);                                                               \
+            NAME##_receive(&ring, (uint64_t)i, 0, &record, &errors);                                                   \
+        }                                                                                                              \
+        checked(errors);                                                                                               \
+        print_rate(mft_now_ns() - start, messages);                                                                    \
+    }                                                                                                                  \
+    static void NAME##_round_trip(long n, int cpu) { NAME##_round_trip_as(0, n, cpu); }                                \
+    static void NAME##_round_trip_claim(long n, int cpu) { NAME##_round_trip_as(1, n, cpu); }                          \
+    static void NAME##_throughput(long n, int cpu) { NAME##_throughput_as(0, n, cpu); }                                \
+    static void NAME##_throughput_claim(long n, int cpu) { NAME##_throughput_as(1, n, cpu); }                          \
+    static int NAME##_measure(const char *what, long n, int cpu)                                                       \
+    {                                                                                                                  \
+        if (strcmp(what, "round_trip") == 0)                                                                           \
+            NAME##_round_trip(n, cpu);                                                                                 \
+        else if (strcmp(what, "round_trip_claim") == 0)                                                                \
+            NAME##_round_trip_claim(n, cpu);                                                                           \
+        else if (strcmp(what, "throughput") == 0)                                                                      \
+            NAME##_throughput(n, cpu);                                                                                 \
+        else if (strcmp(what, "throughput_claim") == 0)                                                                \
+            NAME##_throughput_claim(n, cpu);                                                                           \
+        else if (strcmp(what, "one_process") == 0)                                                                     \
+            NAME##_one_process(n);                                                                                     \
+        else                                                                                                           \
+            return 0;                                                                                                  \
+        return 1;                                                                                                      \
     }
-    mft_segment_publish(s);
-}
 
-static void open_ring(mft_ring_t *r, mft_segment_t *s)
+MEASURES(ours)
+MEASURES(cached)
+MEASURES(inslot)
+
+static void throughput_batch(long messages, int cpu)
 {
-    if (mft_ring_open(r, s) != MFT_OK)
-        exit(2);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static pid_t child_on(int cpu)
-{
-    const pid_t child = fork();
-
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pin(cpu);
-    }
-    return child;
-}
-
-static void round_trip(int cpu, long rounds)
-{
-    mft_segment_t there, back;
-    mft_ring_t tx, rx;
-    unsigned char record[RECORD] = {0};
-    int64_t *taken = malloc((size_t)rounds * sizeof *taken);
+    static record_t records[BATCH];
+    ours_t r;
+    const long warm_up = messages / 10 / (long)BATCH * (long)BATCH;
+    const long all = warm_up + messages / (long)BATCH * (long)BATCH;
+    uint64_t errors = 0;
+    int64_t start = 0, *const ended = shared_bytes(sizeof *ended);
     pid_t child;
 
-    make(&there, CAPACITY);
-    make(&back, CAPACITY);
+    ours_make(&r);
     child = child_on(cpu);
     if (child == 0) {
-        open_ring(&rx, &there);
-        open_ring(&tx, &back);
-        for (;;) {
-            while (mft_ring_pop(&rx, record) != MFT_OK)
-                mft_pause();
-            while (mft_ring_push(&tx, record) != MFT_OK)
-                mft_pause();
+        for (long got = 0; got < all;) {
+            const long n = (long)mft_ring_pop_many(&r.ring, records, BATCH);
+            for (long i = 0; i < n; i++)
+                errors |= records[i].words[0] ^ (uint64_t)(got + i);
+            got += n;
         }
-    }
-    open_ring(&tx, &there);
-    open_ring(&rx, &back);
-    for (long i = -rounds / 10; i < rounds; i++) {
-        const int64_t start = mft_now_ns();
-        mft_ring_push(&tx, record);
-        while (mft_ring_pop(&rx, record) != MFT_OK)
-            mft_pause();
-        if (i >= 0)
-            taken[i] = mft_now_ns() - start;
-    }
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    qsort(taken, (size_t)rounds, sizeof *taken, by_value);
-    printf("{\"name\": \"round_trip\", \"p50\": %ld, \"p90\": %ld, \"p99\": %ld, \"p999\": %ld, \"max\": %ld, "
-           "\"count\": %ld}\n",
-           (long)taken[rounds / 2], (long)taken[rounds * 9 / 10], (long)taken[rounds * 99 / 100],
-           (long)taken[rounds * 999 / 1000], (long)taken[rounds - 1], rounds);
-    free(taken);
-    mft_segment_detach(&there);
-    mft_segment_detach(&back);
-}
-
-enum way { ONE_BY_ONE, CLAIM, IN_BATCHES };
-
-/* The consumer: pops `messages` records, one by one or in batches. */
-static void drain(mft_ring_t *rx, enum way way, long messages)
-{
-    static unsigned char out[BATCH * RECORD];
-    long got = 0;
-
-    while (got < messages) {
-        if (way == IN_BATCHES) {
-            got += (long)mft_ring_pop_many(rx, out, BATCH);
-        } else if (way == CLAIM) {
-            const void *place;
-            uint64_t n = 1;
-            if (mft_ring_peek(rx, &n, &place) == MFT_OK) {
-                __asm__ __volatile__("" ::"r"(*(const uint64_t *)place) : "memory");
-                mft_ring_release(rx, 1);
-                got++;
-            }
-        } else if (mft_ring_pop(rx, out) == MFT_OK) {
-            got++;
-        }
-    }
-}
-
-static void throughput(int cpu, enum way way, const char *name, long messages)
-{
-    static unsigned char in[BATCH * RECORD];
-    mft_segment_t s;
-    mft_ring_t tx, rx;
-    pid_t child;
-    int64_t start;
-    long sent = 0;
-
-    make(&s, CAPACITY);
-    child = child_on(cpu);
-    if (child == 0) {
-        open_ring(&rx, &s);
-        drain(&rx, way, messages);
+        *ended = mft_now_ns();
+        checked(errors);
         _exit(0);
     }
-    open_ring(&tx, &s);
-    start = mft_now_ns();
-    while (sent < messages) {
-        if (way == IN_BATCHES) {
-            const uint64_t left = (uint64_t)(messages - sent);
-            sent += (long)mft_ring_push_many(&tx, in, left < BATCH ? left : BATCH);
-        } else if (way == CLAIM) {
-            void *place;
-            uint64_t n = 1;
-            if (mft_ring_claim(&tx, &n, &place) == MFT_OK) {
-                for (unsigned i = 0; i < RECORD / 8; i++)
-                    ((uint64_t *)place)[i] = (uint64_t)sent;
-                mft_ring_commit(&tx, 1);
-                sent++;
-            }
-        } else if (mft_ring_push(&tx, in) == MFT_OK) {
-            sent++;
-        }
+    for (long sent = 0; sent < all; sent += (long)BATCH) {
+        if (sent == warm_up)
+            start = mft_now_ns();
+        for (unsigned i = 0; i < BATCH; i++)
+            records[i].words[0] = (uint64_t)sent + i;
+        for (uint64_t done = 0; done < BATCH;)
+            done += (uint64_t)mft_ring_push_many(&r.ring, records + done, BATCH - done);
     }
-    waitpid(child, NULL, 0);
-    printf("{\"name\": \"%s\", \"ns_per_message\": %.3f, \"count\": %ld}\n", name,
-           (double)(mft_now_ns() - start) / (double)messages, messages);
-    mft_segment_detach(&s);
-}
-
-static void one_process(long rounds)
-{
-    mft_segment_t s;
-    mft_ring_t tx, rx;
-    unsigned char record[RECORD] = {0};
-    int64_t start;
-
-    make(&s, CAPACITY);
-    open_ring(&tx, &s);
-    open_ring(&rx, &s);
-    start = mft_now_ns();
-    for (long i = 0; i < rounds; i++) {
-        mft_ring_push(&tx, record);
-        mft_ring_pop(&rx, record);
-    }
-    printf("{\"name\": \"push_and_pop\", \"ns_per_message\": %.3f, \"count\": %ld}\n",
-           (double)(mft_now_ns() - start) / (double)rounds, rounds);
-    mft_segment_detach(&s);
+    child_ended(child);
+    print_rate(*ended - start, all - warm_up);
 }
 
 int main(int argc, char **argv)
 {
-    int a, b;
+    const char *ring = argc == 6 ? argv[1] : "", *what = argc == 6 ? argv[2] : "";
+    const long count = argc == 6 ? atol(argv[3]) : 0;
+    int known = 0;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: bench_ring CPU_A CPU_B\n");
-        return 2;
+    if (count >= 1000) {
+        const int other = atoi(argv[5]);
+
+        pin(atoi(argv[4]));
+        if (strcmp(ring, "ours") == 0 && strcmp(what, "throughput_batch") == 0) {
+            throughput_batch(count, other);
+            known = 1;
+        } else if (strcmp(ring, "ours") == 0) {
+            known = ours_measure(what, count, other);
+        } else if (strcmp(ring, "cached") == 0) {
+            known = cached_measure(what, count, other);
+        } else if (strcmp(ring, "inslot") == 0) {
+            known = inslot_measure(what, count, other);
+        }
     }
-    a = atoi(argv[1]);
-    b = atoi(argv[2]);
-    pin(a);
-    one_process(2000000);
-    round_trip(b, 200000);
-    throughput(b, ONE_BY_ONE, "throughput", 10000000);
-    throughput(b, CLAIM, "throughput_claim", 10000000);
-    throughput(b, IN_BATCHES, "throughput_batch_64", 20000000);
-    return 0;
+    if (!known)
+        fprintf(stderr, "usage: bench_ring ours|cached|inslot MEASURE COUNT CPU_A CPU_B, COUNT at least 1000\n");
+    return known ? 0 : 2;
 }

@@ -14,6 +14,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="run the latency suites (bench/, or the paths given) in place of the tests",
     )
+    parser.addoption(
+        "--benchmark-quick",
+        action="store_true",
+        default=False,
+        help="with --benchmark: one repeat of few messages, to see that the suites run; the figures mean little",
+    )
+    parser.addoption(
+        "--benchmark-out",
+        metavar="DIR",
+        default=None,
+        help="with --benchmark: write the raw results to DIR/<commit>.<cpu>.json; with the =, or DIR counts as a path",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

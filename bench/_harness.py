@@ -1,19 +1,30 @@
-"""What every latency suite does the same way: two pinned cores, warm-up, percentiles, and a line about the machine.
+"""What every suite does the same way: pinned pairs of processes, contests in turn, programs of bench/c, percentiles.
 
 Figures are ratios within one run on one machine; absolute ones do not travel. Nothing grows while a loop times.
 """
 
+import atexit
+import ctypes
+import gc
 import json
+import mmap
 import multiprocessing
 import os
-import platform
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import _report
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -21,8 +32,26 @@ import pytest
 import mftcore
 
 HERE = Path(__file__).parent
-ROWS: list[str] = []
-"""Lines for the report at the end of the run (printed by conftest.py)."""
+PR_SET_PDEATHSIG = 1
+OURS = ("mftcore", "C ")
+Figures = dict[str, float]
+Side = Callable[["npt.NDArray[np.int64]"], Any]
+
+quick = False
+"""Set by ``--benchmark-quick``: one repeat of a twentieth of the messages, to see that everything runs."""
+
+
+class NotMeasured(Exception):  # noqa: N818 (an outcome, not an error)
+    """A contestant that cannot take part here; the reason is shown in its place."""
+
+
+def repeats() -> int:
+    return 1 if quick else 5
+
+
+def scaled(count: int, least: int = 100) -> int:
+    """Return how many messages of `count` this run takes."""
+    return max(count // 20, least) if quick else count
 
 
 def two_cores() -> tuple[int, int]:
@@ -35,32 +64,91 @@ def two_cores() -> tuple[int, int]:
 
 @contextmanager
 def pinned(core: int) -> Iterator[None]:
-    """Run on one core inside the block."""
+    """Run on one core, without the garbage collector, inside the block."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
         os.sched_setaffinity(0, before)
 
 
-@contextmanager
-def beside(core: int, target: Callable[..., None], *args: Any) -> Iterator[multiprocessing.Process]:
-    """Run `target` in a forked child on another core inside the block; it must end by itself when the block does."""
-    child = multiprocessing.get_context("fork").Process(target=_on_core, args=(core, target, args), daemon=True)
-    child.start()
+def pair(first: Side, second: Side, *, both: bool = False, timeout_s: float = 30) -> Any:
+    """Run two functions in two new processes, each on a core of its own; return what the first one, or both, return.
+
+    Both get the same eight zeroed numbers in shared memory, to tell each other how far they are. If one fails or does
+    not end in time, both are killed and `RuntimeError` says what happened. They die with this process.
+    """
+    marks = np.frombuffer(mmap.mmap(-1, 4096), np.int64, 8)
+    context = multiprocessing.get_context("fork")
+    children, ends = [], []
+    for core, side in zip(two_cores(), (first, second), strict=True):
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_on_core, args=(core, side, marks, there, os.getpid()), daemon=False)
+        with warnings.catch_warnings():
+            # this process has threads of numerical libraries, which sleep: nothing of theirs is used in the child
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child.start()
+        there.close()
+        children.append(child)
+        ends.append(here)
     try:
-        yield child
-        child.join(timeout=60)
-        assert child.exitcode == 0, f"the other side ended with {child.exitcode}"
+        answers = _answers(ends, time.monotonic() + timeout_s)
+        return answers if both else answers[0]
     finally:
-        child.kill()
-        child.join()
+        for child in children:
+            child.join(timeout=1)
+            child.kill()
+            child.join()
+            child.close()
+        for end in ends:
+            end.close()
 
 
-def _on_core(core: int, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+def _on_core(core: int, side: Side, marks: "npt.NDArray[np.int64]", answer: Connection, parent: int) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     os.sched_setaffinity(0, {core})
-    target(*args)
+    gc.disable()
+    try:
+        answer.send((True, side(marks)))
+    except NotMeasured as reason:
+        answer.send((None, str(reason)))
+    except BaseException:
+        answer.send((False, traceback.format_exc(limit=4)))
+        raise
+    finally:
+        answer.close()
+
+
+def _answers(ends: list[Connection], deadline: float) -> list[Any]:
+    answers: dict[int, Any] = {}
+    while len(answers) < len(ends):
+        missing = [end for i, end in enumerate(ends) if i not in answers]
+        ready = wait(missing, max(deadline - time.monotonic(), 0))
+        if not ready:
+            raise RuntimeError("did not end in time")
+        for end in ready:
+            try:
+                good, value = end.recv()  # type: ignore[union-attr]
+            except EOFError:
+                raise RuntimeError("a side ended without an answer") from None
+            if good is None:
+                raise NotMeasured(value)
+            if not good:
+                raise RuntimeError(str(value).strip().splitlines()[-1])
+            answers[ends.index(end)] = value  # type: ignore[arg-type]
+    return [answers[i] for i in range(len(ends))]
+
+
+def meet(marks: "npt.NDArray[np.int64]", side: int) -> None:
+    """Wait until both sides are here: both have opened what they use."""
+    marks[side] = 1
+    while not marks[1 - side]:
+        time.sleep(0.0005)
 
 
 def percentiles(taken_ns: "npt.NDArray[np.int64]") -> dict[str, int]:
@@ -71,34 +159,100 @@ def percentiles(taken_ns: "npt.NDArray[np.int64]") -> dict[str, int]:
     return {**found, "max": int(ordered[-1]), "count": len(ordered)}
 
 
-def report(benchmark: Any, name: str, figures: dict[str, Any], *, note: str = "") -> None:
-    """Keep figures with the benchmark's own results (``--benchmark-json``) and show them at the end of the run."""
-    benchmark.extra_info.update({name: figures, "machine": machine()})
-    shown = {key: f"{value:,}" if isinstance(value, int) else f"{value:.1f}" for key, value in figures.items()}
-    text = "  ".join(f"{key} {value}" for key, value in shown.items())
-    ROWS.append(f"{name:<44} {text}{'   ' + note if note else ''}")
+def in_runs(call: Callable[[], Any], count: int, run: int = 64) -> Figures:
+    """Return the ns of one call: the median over runs of `run` calls in a row, of the mean within one."""
+    spans, clock = np.empty(max(count // run, 1), np.int64), time.perf_counter_ns
+    steps = range(run)
+    for i in range(-len(spans) // 10, len(spans)):
+        start = clock()
+        for _ in steps:
+            call()
+        spans[max(i, 0)] = clock() - start
+    return {"ns": float(np.median(spans)) / run, "runs": len(spans)}
 
 
-def machine() -> str:
-    """Return processor, cores of our affinity mask, kernel, Python and our version in one line."""
-    model = platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    cores = len(os.sched_getaffinity(0))
-    versions = f"Linux {platform.release()}, CPython {platform.python_version()}, mftcore {mftcore.__version__}"
-    return f"{model}, {cores} cores, {versions}"
+def one_by_one(call: Callable[[], Any], count: int) -> dict[str, int]:
+    """Return percentiles of single calls; a pair of clock readings, some 40 ns, is in each."""
+    taken, clock = np.empty(count, np.int64), time.perf_counter_ns
+    for i in range(count):
+        start = clock()
+        call()
+        taken[i] = clock() - start
+    return percentiles(taken)
 
 
-def c_floor(source: str, tmp_path: Path, *arguments: object) -> dict[str, dict[str, Any]]:
-    """Build and run a program of bench/c; return its figures by name, or skip without a C compiler."""
+def contest(
+    benchmark: Any, measure: str, contestants: Mapping[str, Callable[[], Figures]], *, key: str, turns: int = 0
+) -> None:
+    """Measure contestants in turn, A B C, A B C, A B C, so that what disturbs the machine disturbs all of them.
+
+    Each call of a contestant measures once and returns its figures. One that raises `NotMeasured` is shown with its
+    reason. A turn that failed is noted; a contestant of ours without a single good turn fails the suite, a peer is then
+    shown with what happened to it. One "round" of pytest-benchmark is one turn of all. `key` names the figure that
+    ratios are made of.
+    """
+    table = _report.Table.of(measure, key)
+    failures: dict[str, str] = {}
+
+    def turn() -> None:
+        for name, measured in contestants.items():
+            if name in table.absent:
+                continue
+            if os.environ.get("BENCH_TRACE"):
+                print(f"{time.monotonic():.2f} {measure}: {name}", file=sys.stderr, flush=True)
+            found: Figures = {}
+            try:
+                found = measured()
+            except NotMeasured as reason:
+                table.not_measured(name, str(reason))
+                continue
+            except RuntimeError as error:
+                failures[name] = str(error)
+                table.notes.append(f"{name}: a turn failed: {error}")
+            table.add(name, found)
+
+    benchmark.pedantic(turn, rounds=turns or repeats(), iterations=1)
+    for name, error in failures.items():
+        if table.value(name) is None:
+            if name.startswith(OURS):
+                raise RuntimeError(f"{name}: {error}")
+            table.not_measured(name, f"failed: {error}")
+    benchmark.extra_info.update({"measure": measure, "figures": table.summary()})
+
+
+_built: dict[tuple[str, ...], str] = {}
+
+
+def work_directory() -> Path:
+    """Return a directory for what is built in this session; it goes when the session does."""
+    if "directory" not in _work:
+        _work["directory"] = tempfile.mkdtemp(prefix="bench-")
+        atexit.register(shutil.rmtree, _work["directory"], ignore_errors=True)
+    return Path(_work["directory"])
+
+
+_work: dict[str, str] = {}
+
+
+def c_program(source: str, *arguments: object, define: str = "") -> Figures:
+    """Build (once) and run a program of bench/c; return the figures of the line that it prints."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        pytest.skip("needs a C compiler")
-    program = tmp_path / Path(source).stem
-    build = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O3", f"-I{mftcore.get_include()}"]
-    build += [str(HERE / "c" / source), "-o", str(program)]
-    subprocess.run(build, check=True)
-    ran = subprocess.run([program, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=300)
-    return {figures.pop("name"): figures for figures in map(json.loads, ran.stdout.splitlines())}
+        raise NotMeasured("no C compiler")
+    build = (compiler, "-std=c11", "-D_GNU_SOURCE", "-O3", f"-I{mftcore.get_include()}", str(HERE / "c" / source))
+    build += (f"-D{define}",) if define else ()
+    if build not in _built:
+        program = str(work_directory() / f"{Path(source).stem}{len(_built)}")
+        made = subprocess.run([*build, "-o", program], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise RuntimeError(f"bench/c/{source} does not build: {made.stderr.strip()}")
+        _built[build] = program
+    command = [_built[build], *map(str, arguments)]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("did not end in time") from None
+    if ran.returncode != 0:
+        raise RuntimeError(f"bench/c/{source} failed: {ran.stderr.strip()}")
+    figures: Figures = json.loads(ran.stdout)
+    return figures

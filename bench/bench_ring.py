@@ -1,161 +1,89 @@
-"""The ring: what one hand-over of a 64-byte record costs, within one process and between two pinned ones.
+"""The ring: what the hand-over of one record costs at each level, beside C rings and beside other Python transports.
 
-A regression of the one-process figures means the calls got dearer at the Python boundary; of the round trip, the
-hand-over between two processes; of the throughputs, what a burst costs. The floor without Python is
-bench/c/bench_ring.c, built and run in the same session.
+A regression of the round trip means that the hand-over of one record between two processes got dearer, in C or at the
+Python boundary: compare the level that got worse with the C rows of the same run. A regression of the throughputs means
+that a burst of calls costs more: call overhead, or the two index lines move between the cores too often.
 """
 
-import os
-import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
-from _harness import beside, c_floor, percentiles, pinned, report, two_cores
+from _harness import Figures, c_program, contest, in_runs, pinned, scaled, two_cores
+from _peers import PEERS, FasterFifoBatch
+from _ways import OURS, RingBatch, RingBound, RingBytes, RingInto
 
 from mftcore import SpscRing
 
-RECORD = 64
-CAPACITY = 1024
-STOP = b"\xff" * RECORD
-GROUP = "ring, 64-byte records"
+SIZES = pytest.mark.parametrize("record_bytes", [64, 1024])
+Contestants = dict[str, Callable[[], Figures]]
 
 
-@pytest.mark.benchmark(group=GROUP)
-def bench_push_and_pop_bytes_in_one_process(benchmark: Any) -> None:
-    """push(bytes) and pop() -> bytes: two calls and one allocation, no other core involved."""
-    with SpscRing.create(RECORD, CAPACITY) as ring, ring.producer() as tx, ring.consumer() as rx:
-        record, push, pop = bytes(RECORD), tx.push, rx.pop
-
-        def push_and_pop() -> None:
-            push(record)
-            pop()
-
-        benchmark(push_and_pop)
-
-
-@pytest.mark.benchmark(group=GROUP)
-def bench_push_and_pop_into_in_one_process(benchmark: Any) -> None:
-    """push(bytes) and pop_into(bytearray): two calls, nothing allocated."""
-    with SpscRing.create(RECORD, CAPACITY) as ring, ring.producer() as tx, ring.consumer() as rx:
-        record, out, push, pop_into = bytes(RECORD), bytearray(RECORD), tx.push, rx.pop_into
-
-        def push_and_pop() -> None:
-            push(record)
-            pop_into(out)
-
-        benchmark(push_and_pop)
-
-
-def echo(there: SpscRing, back: SpscRing) -> None:
-    rx, tx = there.consumer(), back.producer()
-    record, parent, idle = bytearray(RECORD), os.getppid(), 0
-    while record != STOP:
-        while not rx.pop_into(record):
-            idle += 1
-            if idle % (1 << 22) == 0 and os.getppid() != parent:
-                return
-        tx.push(record)
-
-
-@pytest.mark.benchmark(group=GROUP)
-def bench_round_trip_between_two_processes(benchmark: Any) -> None:
-    """A pushes, B on another core echoes, A pops; both spin. One clock reading pair is in each sample."""
-    warm_up, rounds = 5_000, 50_000
+def from_c(ring: str, measure: str, record_bytes: int, count: int) -> Callable[[], Figures]:
     here, other = two_cores()
-    taken_ns = np.empty((3, rounds), np.int64)
-    record, out = bytes(RECORD), bytearray(RECORD)
-    clock = time.perf_counter_ns
-    with SpscRing.create(RECORD, CAPACITY) as there, SpscRing.create(RECORD, CAPACITY) as back, pinned(here):
-        tx, rx = there.producer(), back.consumer()
-        push, pop_into = tx.push, rx.pop_into
-        repeats = iter([np.empty(warm_up, np.int64), *taken_ns])
-
-        def run() -> None:
-            samples = next(repeats)
-            for i in range(len(samples)):
-                start = clock()
-                push(record)
-                while not pop_into(out):
-                    pass
-                samples[i] = clock() - start
-
-        with beside(other, echo, there, back):
-            benchmark.pedantic(run, rounds=3, iterations=1, warmup_rounds=1)
-            push(STOP)
-        rx.close()
-        tx.close()
-    report(benchmark, "ring.round_trip", percentiles(taken_ns.ravel()), note=f"cores {here} and {other}")
+    return partial(
+        c_program, "bench_ring.c", ring, measure, scaled(count, 1000), here, other, define=f"RECORD={record_bytes}"
+    )
 
 
-def drain(ring: SpscRing, messages: int, batch: int) -> None:
-    rx, parent, idle, got = ring.consumer(), os.getppid(), 0, 0
-    out, many = bytearray(RECORD), np.zeros(batch, f"V{RECORD}")
-    while got < messages:
-        n = rx.pop_many(many) if batch > 1 else rx.pop_into(out)
-        got += n
-        if not n:
-            idle += 1
-            if idle % (1 << 22) == 0 and os.getppid() != parent:
-                return
+@pytest.mark.benchmark(group="ring")
+@SIZES
+def bench_round_trip(benchmark: Any, record_bytes: int) -> None:
+    """A sends a record, B on another core sends it back, A has it. "mftcore" and "C" rows spin, as iceoryx2 does."""
+    contestants: Contestants = {
+        "C ring": from_c("ours", "round_trip", record_bytes, 50_000),
+        "C ring, claim": from_c("ours", "round_trip_claim", record_bytes, 50_000),
+        "C rigtorp's design rebuilt, copied": from_c("cached", "round_trip", record_bytes, 50_000),
+        "C rigtorp's design rebuilt": from_c("cached", "round_trip_claim", record_bytes, 50_000),
+        "C sequence in the slot": from_c("inslot", "round_trip", record_bytes, 50_000),
+    }
+    contestants |= {way.name: way(record_bytes).round_trip for way in (*OURS, *PEERS)}
+    contest(benchmark, f"round trip, {record_bytes}-byte records, ns", contestants, key="p50")
 
 
-def throughput(benchmark: Any, name: str, messages: int, batch: int) -> None:
-    """Time from the first push until the other process has popped the last of `messages`, three times."""
-    here, other = two_cores()
-    repeats = 3
-    seconds: list[float] = []
-    with SpscRing.create(RECORD, CAPACITY) as ring, pinned(here):
-        tx = ring.producer()
-        push, push_many, record = tx.push, tx.push_many, bytes(RECORD)
-        many = np.zeros(batch, f"V{RECORD}")
-
-        def run() -> None:
-            start, goal = time.perf_counter(), ring.counters().popped + messages
-            sent = 0
-            if batch > 1:
-                while sent < messages:
-                    sent += push_many(many)  # messages is a multiple of batch; a partial push is made up for below
-                    if sent + batch > messages:
-                        while sent < messages:
-                            sent += push(record)
-            else:
-                for _ in range(messages):
-                    while not push(record):
-                        pass
-            while ring.counters().popped < goal:
-                pass
-            seconds.append(time.perf_counter() - start)
-
-        with beside(other, drain, ring, messages * (repeats + 1), batch):
-            benchmark.pedantic(run, rounds=repeats, iterations=1, warmup_rounds=1)
-        tx.close()
-    best, median = min(seconds[1:]), sorted(seconds[1:])[repeats // 2]
-    figures = {"million_per_s": messages / median / 1e6, "best_million_per_s": messages / best / 1e6, "count": messages}
-    report(benchmark, name, figures, note=f"cores {here} and {other}")
+@pytest.mark.benchmark(group="ring")
+@SIZES
+def bench_throughput(benchmark: Any, record_bytes: int) -> None:
+    """One way, as fast as both can, 1,024 records of room."""
+    contestants: Contestants = {
+        "C ring": from_c("ours", "throughput", record_bytes, 1_000_000),
+        "C ring, claim": from_c("ours", "throughput_claim", record_bytes, 1_000_000),
+        "C ring, batches of 64": from_c("ours", "throughput_batch", record_bytes, 3_200_000),
+        "C rigtorp's design rebuilt, copied": from_c("cached", "throughput", record_bytes, 1_000_000),
+        "C rigtorp's design rebuilt": from_c("cached", "throughput_claim", record_bytes, 1_000_000),
+        "C sequence in the slot": from_c("inslot", "throughput", record_bytes, 1_000_000),
+    }
+    contestants |= {way.name: way(record_bytes).throughput for way in (*OURS, RingBatch, *PEERS, FasterFifoBatch)}
+    contest(benchmark, f"throughput, {record_bytes}-byte records, one way", contestants, key="million_per_s")
 
 
-@pytest.mark.benchmark(group=GROUP)
-def bench_throughput_one_call_per_message(benchmark: Any) -> None:
-    """push(bytes) here, pop_into(bytearray) on another core, as fast as both can."""
-    throughput(benchmark, "ring.throughput", 1_000_000, 1)
+@pytest.mark.benchmark(group="ring")
+@SIZES
+def bench_push_and_pop_in_one_process(benchmark: Any, record_bytes: int) -> None:
+    """Two calls, no other core involved: a regression means that they got dearer at the Python boundary."""
+    program = from_c("ours", "one_process", record_bytes, 500_000)
+    contestants: Contestants = {"C ring": lambda: {"ns": program()["ns_per_message"]}}
+    contestants |= {way.name: partial(two_calls, way(record_bytes)) for way in (RingBound, RingInto, RingBytes)}
+    contest(benchmark, f"push and pop in one process, {record_bytes}-byte records, ns for both", contestants, key="ns")
 
 
-@pytest.mark.benchmark(group=GROUP)
-def bench_throughput_in_batches_of_64(benchmark: Any) -> None:
-    """push_many and pop_many of 64 records at a time."""
-    throughput(benchmark, "ring.throughput_batch_64", 6_400_000, 64)
+def two_calls(way: Any) -> Figures:
+    ring: SpscRing = way.make()
+    push, pop, record, out = way.sender(ring), way.receiver(ring), way.record, bytearray(way.record_bytes)
 
+    def call_bytes() -> None:
+        push(record)
+        pop()
 
-@pytest.mark.benchmark(group=GROUP)
-def bench_c_floor(benchmark: Any, tmp_path: Path) -> None:
-    """The same ring from C: the program times itself, what pytest-benchmark shows here is its whole run."""
-    here, other = two_cores()
-    figures: dict[str, dict[str, Any]] = {}
-    benchmark.pedantic(lambda: figures.update(c_floor("bench_ring.c", tmp_path, here, other)), rounds=1, iterations=1)
-    for name, values in figures.items():
-        shown = dict(values)
-        if "ns_per_message" in shown:
-            shown["million_per_s"] = 1e3 / shown["ns_per_message"]
-        report(benchmark, f"C ring.{name}", shown, note=f"cores {here} and {other}")
+    def call_into() -> None:
+        push(record)
+        pop(out)
+
+    def call_bound() -> None:
+        push()
+        pop()
+
+    call = {"bytes": call_bytes, "into": call_into, "bound": call_bound}[way.calls]
+    with ring, pinned(two_cores()[0]):
+        return in_runs(call, scaled(200_000, 6400))

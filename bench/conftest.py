@@ -1,4 +1,4 @@
-"""Makes ``_harness`` importable for the suites, and prints their figures at the end of the run."""
+"""Makes the modules of this folder importable for the suites, and prints what they found at the end of the run."""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    from _harness import ROWS, machine
+def pytest_configure(config: pytest.Config) -> None:
+    import _harness
 
-    if ROWS:
-        terminalreporter.section("figures in ns, or as named")
-        terminalreporter.write_line(machine())
-        for row in ROWS:
-            terminalreporter.write_line(row)
+    _harness.quick = config.getoption("--benchmark-quick")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    import _report
+    import _targets
+
+    if not _report.Table.all:
+        return
+    terminalreporter.section("figures: medians over the repeats, the largest maximum")
+    for line in (_report.machine_line(), *_report.lines(), "", *_targets.lines()):
+        terminalreporter.write_line(line)
+    if config.getoption("--benchmark-out"):
+        path = _report.write(Path(config.getoption("--benchmark-out")), _targets.rows())
+        terminalreporter.write_line(f"raw results: {path}")

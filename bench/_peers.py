@@ -1,0 +1,223 @@
+"""Other ways of getting records from one Python process to another: the standard library's and the extra ``bench``'s.
+
+Each is given what is best for it: exact bytes and no pickling where it allows that, room for as many messages as our
+ring has, and a receiver that does not even look at what it got.
+"""
+
+import ctypes
+import fcntl
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from _harness import NotMeasured, work_directory
+from _ways import BATCH, CAPACITY, Way
+
+FORK = multiprocessing.get_context("fork")
+
+
+class Queue(Way):
+    name = "mp.Queue"
+    calls = "sleeps"
+    rounds = 4_000
+    messages = 40_000
+
+    def make(self) -> Any:
+        return FORK.Queue(CAPACITY)
+
+    def sender(self, channel: Any) -> Callable[..., Any]:
+        return channel.put  # type: ignore[no-any-return]
+
+    def receiver(self, channel: Any) -> Callable[..., Any]:
+        return channel.get  # type: ignore[no-any-return]
+
+    def close(self, channel: Any) -> None:
+        channel.close()
+        channel.join_thread()
+
+
+class SimpleQueue(Queue):
+    name = "mp.SimpleQueue"
+
+    def make(self) -> Any:
+        return FORK.SimpleQueue()
+
+    def close(self, channel: Any) -> None:
+        channel.close()
+
+
+class Pipe(Way):
+    name = "mp.Pipe send_bytes"
+    calls = "sleeps"
+    rounds = 6_000
+    messages = 60_000
+
+    def make(self) -> Any:
+        return FORK.Pipe(duplex=False)
+
+    def sender(self, channel: Any) -> Callable[..., Any]:
+        return channel[1].send_bytes  # type: ignore[no-any-return]
+
+    def receiver(self, channel: Any) -> Callable[..., Any]:
+        return channel[0].recv_bytes  # type: ignore[no-any-return]
+
+    def close(self, channel: Any) -> None:
+        for end in channel:
+            end.close()
+
+
+def _import(name: str, distribution: str) -> Any:
+    if importlib.util.find_spec(name) is None:
+        raise NotMeasured(f"{distribution} is not installed: pip install '.[bench]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(name)
+
+
+class FasterFifo(Way):
+    name = "faster-fifo"
+    calls = "sleeps"
+    rounds = 4_000
+    messages = 60_000
+
+    def make(self) -> Any:
+        module = _import("faster_fifo", "faster-fifo")
+        room = CAPACITY * (self.record_bytes + 64)
+        return module.Queue(room, loads=bytes, dumps=bytes)
+
+    def sender(self, channel: Any) -> Callable[..., Any]:
+        return channel.put  # type: ignore[no-any-return]
+
+    def receiver(self, channel: Any) -> Callable[..., Any]:
+        return channel.get  # type: ignore[no-any-return]
+
+
+class FasterFifoBatch(FasterFifo):
+    name = f"faster-fifo batches of {BATCH}"
+    messages = 256_000
+
+    def produce(self, there: Any, count: int) -> None:
+        many = [self.record] * BATCH
+        put_many = there.__self__.put_many
+        for _ in range(count // BATCH):
+            put_many(many)
+
+    def consume(self, there: Any, count: int) -> None:
+        get_many, got = there.__self__.get_many, 0
+        while got < count:
+            got += len(get_many(max_messages_to_get=BATCH))
+
+
+class Zmq(Way):
+    """A PAIR over a Unix socket."""
+
+    name = "pyzmq PAIR ipc"
+    calls = "sleeps"
+    rounds = 3_000
+    messages = 150_000
+    made: ClassVar[int] = 0
+
+    def make(self) -> str:
+        _import("zmq", "pyzmq")
+        Zmq.made += 1
+        return str(work_directory() / f"zmq{Zmq.made}")
+
+    def sender(self, channel: str) -> Callable[..., Any]:
+        return self._socket(channel, bind=True).send  # type: ignore[no-any-return]
+
+    def receiver(self, channel: str) -> Callable[..., Any]:
+        return self._socket(channel, bind=False).recv  # type: ignore[no-any-return]
+
+    def _socket(self, path: str, *, bind: bool) -> Any:
+        zmq = importlib.import_module("zmq")
+        socket = zmq.Context.instance().socket(zmq.PAIR)
+        socket.linger = 0
+        (socket.bind if bind else socket.connect)(f"ipc://{path}")
+        return socket
+
+    def close(self, channel: str) -> None:
+        Path(channel).unlink(missing_ok=True)
+
+
+class Iceoryx(Way):
+    """Publish and subscribe, polled. Its files get a name of their own, and are taken away by us."""
+
+    name = "iceoryx2 pub/sub polled"
+    calls = "bytes"
+    rounds = 15_000
+    messages = 150_000
+    made: ClassVar[int] = 0
+
+    def make(self) -> str:
+        iceoryx()
+        Iceoryx.made += 1
+        return f"bench/{Iceoryx.made}"
+
+    def _service(self, channel: str) -> Any:
+        self.payload = ctypes.c_uint8 * self.record_bytes
+        with (work_directory() / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one after the other: the second must find what the first one makes
+            iox2, node = iceoryx_node()
+            self.kept = node
+            return (
+                node.service_builder(iox2.ServiceName.new(channel))
+                .publish_subscribe(self.payload)
+                .enable_safe_overflow(False)
+                .subscriber_max_buffer_size(CAPACITY)
+                .open_or_create()
+            )
+
+    def sender(self, channel: str) -> Callable[..., Any]:
+        iox2 = iceoryx()
+        service = self._service(channel)
+        publisher = service.publisher_builder().backpressure_strategy(iox2.BackpressureStrategy.RetryUntilDelivered)
+        send_copy = publisher.create().send_copy
+        record = self.payload()
+        self.kept_service = service
+
+        def send(_record: bytes) -> bool:
+            send_copy(record)
+            return True
+
+        return send
+
+    def receiver(self, channel: str) -> Callable[..., Any]:
+        service = self._service(channel)
+        self.kept_receiver = service
+        return service.subscriber_builder().buffer_size(CAPACITY).create().receive  # type: ignore[no-any-return]
+
+    def close(self, channel: str) -> None:  # noqa: ARG002
+        iceoryx_remove()
+
+
+PREFIX = f"bench{os.getpid()}_"
+
+
+def iceoryx() -> Any:
+    return _import("iceoryx2", "iceoryx2")
+
+
+def iceoryx_node() -> tuple[Any, Any]:
+    """Return the module and a new node whose files stand under a name and a folder of this run."""
+    iox2 = iceoryx()
+    iox2.set_log_level(iox2.LogLevel.Error)
+    config = iox2.config.default()
+    config.global_cfg.prefix = iox2.FileName.new(PREFIX)
+    config.global_cfg.root_path = iox2.Path.new(str(work_directory() / "iceoryx2"))
+    return iox2, iox2.NodeBuilder.new().config(config).create(iox2.ServiceType.Ipc)
+
+
+def iceoryx_remove() -> None:
+    """Remove what its processes left behind: they end without taking their segments away."""
+    for path in Path("/dev/shm").glob(f"{PREFIX}*"):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(work_directory() / "iceoryx2", ignore_errors=True)
+
+
+PEERS: tuple[type[Way], ...] = (Iceoryx, FasterFifo, Zmq, Pipe, SimpleQueue, Queue)

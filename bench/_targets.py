@@ -1,0 +1,121 @@
+"""The numbers to reach: one row each, as ratios of figures taken in the same turn of the same run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from _report import Table, ratio
+
+ROUND_TRIP = "round trip, 64-byte records, ns"
+THROUGHPUT = "throughput, 64-byte records, one way"
+READ_IDLE = "book window of 2,400 bytes, read, idle writer, ns"
+READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
+START = "starting, seconds"
+BOUND = "mftcore bound record"
+ONE_CALL = (BOUND, "mftcore push(bytes), pop_into(bytearray)", "mftcore push(bytes), pop()")
+BATCHES = "mftcore batches of 64"
+WINDOW = "mftcore read(), 50 levels"
+BLACKBOARD = "iceoryx2 blackboard"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A number to reach. `bar` and `aim` are limits: upper ones, unless `at_least`."""
+
+    what: str
+    found: float | None
+    unit: str
+    bar: float
+    aim: float | None = None
+    at_least: bool = False
+
+    @property
+    def met(self) -> str:
+        if self.found is None:
+            return "not measured"
+        reached = [
+            limit is not None and (self.found >= limit if self.at_least else self.found <= limit)
+            for limit in (self.bar, self.aim)
+        ]
+        return "aim" if reached[1] else "yes" if reached[0] else "NO"
+
+
+def targets() -> list[Target]:
+    def trip(over: str, under: str) -> float | None:
+        return ratio((ROUND_TRIP, over), (ROUND_TRIP, under))
+
+    def rate(over: str, under: str) -> float | None:
+        return ratio((THROUGHPUT, over), (THROUGHPUT, under))
+
+    def plain(measure: str, contestant: str) -> float | None:
+        table = Table.all.get(measure)
+        return table.value(contestant) if table else None
+
+    single = max((found for name in ONE_CALL if (found := plain(THROUGHPUT, name)) is not None), default=None)
+    rigtorp = "C rigtorp's design rebuilt"
+    read = "book window read from Python / iceoryx2 blackboard, 2,400 bytes, "
+    return [
+        Target(
+            "C ring claim/commit / rigtorp's design, 64 B throughput",
+            rate("C ring, claim", rigtorp),
+            "x",
+            0.9,
+            1.0,
+            True,
+        ),
+        Target(
+            "C ring claim/commit / rigtorp's design, 64 B round trip", trip("C ring, claim", rigtorp), "x", 1.15, 1.0
+        ),
+        Target("Python round trip, bound record, spin / C ring", trip(BOUND, "C ring"), "x", 1.6, 1.3),
+        Target("Python, one call per message, 64 B", single, "M/s", 12, 20, True),
+        Target("Python, batches of 64 / C batches of 64", rate(BATCHES, "C ring, batches of 64"), "x", 0.4, 0.6, True),
+        Target(
+            "64 B throughput, our batches / faster-fifo batches",
+            rate(BATCHES, "faster-fifo batches of 64"),
+            "x",
+            40,
+            None,
+            True,
+        ),
+        Target("64 B throughput, our batches / pyzmq", rate(BATCHES, "pyzmq PAIR ipc"), "x", 40, None, True),
+        Target(
+            "round trip, iceoryx2 polled / ours, bound record",
+            trip("iceoryx2 pub/sub polled", BOUND),
+            "x",
+            10,
+            None,
+            True,
+        ),
+        Target(read + "idle", ratio((READ_IDLE, WINDOW), (READ_IDLE, BLACKBOARD)), "x", 0.2),
+        Target(read + "saturating writer", ratio((READ_BUSY, WINDOW), (READ_BUSY, BLACKBOARD)), "x", 0.25),
+        Target("import mftcore", plain(START, "import mftcore"), "s", 0.15),
+        Target("mftpy --help", plain(START, "mftpy --help"), "s", 0.4),
+    ]
+
+
+def lines() -> list[str]:
+    """Return the table of what was reached, for those rows of which anything was measured."""
+    rows = targets()
+    width = max(len(row.what) for row in rows) + 2
+    text = [f"{'numbers to reach':<{width}}{'measured':>12}{'bar':>10}{'aim':>8}   met?"]
+    for row in rows:
+        sign = ">=" if row.at_least else "<="
+        found = "-" if row.found is None else f"{row.found:.3g} {row.unit}"
+        aim = "" if row.aim is None else f"{row.aim:g}"
+        text.append(f"{row.what:<{width}}{found:>12}{sign + format(row.bar, 'g'):>10}{aim:>8}   {row.met}")
+    return text
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return the same for the file of raw results."""
+    return [
+        {
+            "what": row.what,
+            "measured": row.found,
+            "unit": row.unit,
+            "limit": "at least" if row.at_least else "at most",
+            "bar": row.bar,
+            "aim": row.aim,
+            "met": row.met,
+        }
+        for row in targets()
+    ]

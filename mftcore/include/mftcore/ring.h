@@ -156,11 +156,15 @@ static inline void mft_ring_count_full(mft_ring_t *r, uint64_t records)
 static inline int mft_ring_claim(mft_ring_t *r, uint64_t *count, void **place)
 {
     const uint64_t tail = atomic_load_explicit(&r->shared->tail, memory_order_relaxed);
-    const uint64_t to_end = r->capacity - (tail & r->mask);
-    uint64_t wanted = *count < to_end ? *count : to_end, used = tail - r->head_seen, room;
+    uint64_t wanted = *count, used = tail - r->head_seen, room;
     int rc;
 
-    if (used >= r->look_at || wanted > r->look_at - used) { /* no sum: a damaged tail would make it small */
+    if (wanted != 1) { /* one record always lies in one piece: with a constant 1 the compiler drops all this */
+        const uint64_t to_end = r->capacity - (tail & r->mask);
+        wanted = wanted < to_end ? wanted : to_end;
+    }
+    /* no sum: a damaged tail would make it small */
+    if (used >= r->look_at || (wanted != 1 && wanted > r->look_at - used)) {
         rc = mft_ring_look(r, tail, wanted);
         if (rc < 0)
             return rc;
@@ -258,12 +262,14 @@ static inline int mft_ring_peek(mft_ring_t *r, uint64_t *count, const void **pla
 {
     /* relaxed: nobody else writes head. */
     const uint64_t head = atomic_load_explicit(&r->shared->head, memory_order_relaxed);
-    const uint64_t to_end = r->capacity - (head & r->mask);
-    uint64_t wanted = *count < to_end ? *count : to_end, there;
+    uint64_t wanted = *count, there = r->tail_seen - head;
     int rc;
 
-    there = r->tail_seen - head;
-    if (there - 1 >= r->capacity || there < wanted) { /* none, too many to be true, or fewer than asked for */
+    if (wanted != 1) { /* as in mft_ring_claim */
+        const uint64_t to_end = r->capacity - (head & r->mask);
+        wanted = wanted < to_end ? wanted : to_end;
+    }
+    if (there - 1 >= r->capacity || (wanted != 1 && there < wanted)) { /* none, too many to be true, or too few */
         rc = mft_ring_refresh(r, head);
         if (rc != MFT_OK)
             return rc;

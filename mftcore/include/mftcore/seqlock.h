@@ -117,6 +117,7 @@ static inline uint64_t mft_seqlock_write(mft_seqlock_t *q, const void *record, u
      * and so refuses what it took for an older one. */
     atomic_store_explicit(&cell[MFT_CELL_EPOCH], epoch, MFT_SEQLOCK_WORD_RELEASE);
     atomic_store_explicit(&cell[MFT_CELL_WRITTEN_NS], (uint64_t)now_ns, MFT_SEQLOCK_WORD_RELEASE);
+#pragma GCC unroll 8 /* atomics are not vectorised: this is a quarter of the time for a book */
     for (uint64_t i = 0; i < whole; i++) {
         memcpy(&word, from + 8 * i, 8);
         atomic_store_explicit(&cell[MFT_CELL_HEAD + i], word, MFT_SEQLOCK_WORD_RELEASE);
@@ -166,6 +167,7 @@ static inline int mft_seqlock_read(const mft_seqlock_t *q, void *record, uint64_
         }
         stamp->epoch = atomic_load_explicit(&cell[MFT_CELL_EPOCH], MFT_SEQLOCK_WORD_ACQUIRE);
         stamp->written_ns = (int64_t)atomic_load_explicit(&cell[MFT_CELL_WRITTEN_NS], MFT_SEQLOCK_WORD_ACQUIRE);
+#pragma GCC unroll 8
         for (uint64_t i = 0; i < whole; i++) {
             word = atomic_load_explicit(&cell[MFT_CELL_HEAD + i], MFT_SEQLOCK_WORD_ACQUIRE);
             memcpy(to + 8 * i, &word, 8);

@@ -6,17 +6,21 @@ What is heavy (Numba, the exchange, the view) is imported by the command that ne
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import math
 import os
 import re
+import shlex
 import stat
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mftcore.version import __version__
-from mftpy.errors import ConfigError, MftpyError
+from mftpy.errors import ConfigError, MftpyError, ResourceError
 
 if TYPE_CHECKING:
     from mftpy.processes.jobs import Credentials
@@ -27,7 +31,7 @@ exit codes:
   0  done                     4  venue, login or connection
   2  usage or configuration   5  machine resources
   3  input file               6  halted by risk or by failures
-  70 a defect of ours"""
+  70 a defect of ours         130 Ctrl-C before anything was started"""
 
 COMMANDS: Final = ("run", "exchange", "config")
 PLAIN_LINE_S: Final = 2.0
@@ -126,13 +130,11 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    _open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         if words and not words[0].startswith("-"):
-            print(
-                f"mftpy: there is no command {words[0]!r}; the commands are {', '.join(COMMANDS)}; see mftpy --help",
-                file=sys.stderr,
-            )
+            complain(f"there is no command {words[0]!r}; the commands are {', '.join(COMMANDS)}; see mftpy --help")
             return 2
         words.insert(0, "run")
     options = build_parser().parse_args(words)
@@ -140,14 +142,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return action(options)
     except MftpyError as error:
-        print(f"mftpy: {error}", file=sys.stderr)
+        complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # whoever read our output is gone: there is nobody left to tell; what ran was stopped in order before this
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # whoever read our output is gone: nobody is left to tell; what ran was stopped in order before this
+    except Exception as error:
+        if vars(options).get("verbose"):
+            traceback.print_exception(error)
+        complain(f"a defect of ours: {type(error).__name__}: {error}; please report it with what -v shows")
+        raise SystemExit(70) from error
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a result.
+
+    Raises
+    ------
+    BrokenPipeError
+        Whoever read it is gone.
+    ResourceError
+        It cannot be written for another reason, such as a full disk.
+    """
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        _give_up_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ResourceError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def complain(sentence: str) -> None:
+    """Print one sentence to standard error; when that is gone as well, the exit code must do."""
+    with contextlib.suppress(OSError):
+        print(f"mftpy: {sentence}", file=sys.stderr, flush=True)
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where a standard stream was closed: else the next file or socket would take its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _give_up_stdout() -> None:
+    """Send to nowhere what is still buffered: the interpreter would fail on it once more at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -173,9 +220,9 @@ def _config(options: argparse.Namespace) -> int:
     from mftpy import config
 
     if options.config_command == "show":
-        print(config.show(config.load(options.config)), end="")
+        say(config.show(config.load(options.config)), end="")
     elif options.config_command == "check":
-        print(config.check(options.file) if options.file else "the default settings are consistent")
+        say(config.check(options.file) if options.file else "the default settings are consistent")
     else:
         path = Path(options.file)
         try:
@@ -183,7 +230,7 @@ def _config(options: argparse.Namespace) -> int:
                 file.write(config.to_toml(as_comments=True))
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}; name another file") from error
-        print(f"wrote {path}: every setting with its default, commented out")
+        say(f"wrote {path}: every setting with its default, commented out")
     return 0
 
 
@@ -197,7 +244,7 @@ def _exchange(options: argparse.Namespace) -> int:
         from mftpy.sim.recording_writer import write_recording
 
         write_recording(options.write_recording, options.seconds, settings)
-        print(f"wrote {options.write_recording}: {options.seconds:g} s of the model flow, seed {settings.seed}")
+        say(f"wrote {options.write_recording}: {options.seconds:g} s of the model flow, seed {settings.seed}")
         return 0
     from mftpy.sim.server import ReadyInfo, serve_alone
 
@@ -205,10 +252,12 @@ def _exchange(options: argparse.Namespace) -> int:
         raise ConfigError("mftpy exchange needs --keys DIR, where it writes the key pair that clients log in with")
 
     def ready(info: ReadyInfo, key_path: Path) -> None:
-        print(f"SIMULATED exchange at {info.url}; in another shell:", flush=True)
-        print(f"export THALEX_KEY_ID={info.key_id}")
-        print(f"export THALEX_KEY_FILE={key_path}")
-        print(f"python -m mftpy --url {info.url}", flush=True)
+        say(
+            f"SIMULATED exchange at {info.url}; in another shell:\n"
+            f"export THALEX_KEY_ID={info.key_id}\n"
+            f"export THALEX_KEY_FILE={shlex.quote(str(key_path))}\n"
+            f"python -m mftpy --url {info.url}"
+        )
 
     serve_alone(settings, config.exchange.port, Path(options.keys), ready)
     return 0
@@ -259,7 +308,6 @@ class _Display:
         self._quiet = quiet
         self._last_s = -math.inf
         self._live: Any = None
-        self._shown = ""
 
     def start(self, banner: str) -> None:
         """Begin; the banner says what this is."""
@@ -271,7 +319,7 @@ class _Display:
             self._live = Live(screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
             self._live.start()
         else:
-            print(banner, flush=True)
+            say(banner)
 
     def update(self, now_s: float, screen: Callable[[], Any], line: Callable[[], str]) -> None:
         """Show the state, if it is time to."""
@@ -280,18 +328,23 @@ class _Display:
         if self._live is not None:
             if now_s - self._last_s >= SCREEN_S:
                 self._last_s = now_s
+                if not sys.stdout.isatty():  # hung up: rich would then write nothing and not say so
+                    raise OSError(errno.EIO, "the terminal was closed")
                 self._live.update(screen(), refresh=True)
         elif now_s - self._last_s >= PLAIN_LINE_S:
             self._last_s = now_s
-            print(line(), flush=True)
+            say(line())
 
     def stop(self) -> None:
-        """End; the terminal is as it was."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        """End; the terminal, if it is still there, is as it was."""
+        live, self._live = self._live, None
+        if live is not None:
+            try:
+                live.stop()
+            except OSError:
+                _give_up_stdout()  # the terminal was closed: there is nothing to restore
 
     @staticmethod
     def say(text: str) -> None:
         """Print the result."""
-        print(text, flush=True)
+        say(text)

@@ -21,14 +21,15 @@ def state_directory() -> Path:
         It cannot be made, or belongs to somebody else.
     """
     base = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
-    directory = home / "mftpy"
+    directory = Path(base if base.startswith("/") else "~/.local/state") / "mftpy"
     try:
+        directory = directory.expanduser()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = directory.lstat()
     except (OSError, RuntimeError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         raise ResourceError(
-            f"cannot make the state directory {directory}: {error}; set XDG_STATE_HOME to a directory you can write"
+            f"cannot make the state directory {directory}: {why}; set XDG_STATE_HOME to a directory you can write"
         ) from error
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise ResourceError(f"{directory} is not a directory of yours; set XDG_STATE_HOME to one")
@@ -54,8 +55,12 @@ def make_run_directory(asked: str | None, run_id: str) -> Path:
         probe = directory / f".{run_id}.probe"
         probe.touch()
         probe.unlink()
+    except FileExistsError as error:
+        raise ResourceError(f"the output directory {directory} is not a directory; name another with --out") from error
     except OSError as error:
-        raise ResourceError(f"cannot write to the output directory {directory}: {error.strerror}") from error
+        raise ResourceError(
+            f"cannot write to the output directory {directory}: {error.strerror}; name another with --out"
+        ) from error
     return directory
 
 

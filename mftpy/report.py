@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -100,20 +101,22 @@ def to_json(summary: dict[str, Any]) -> str:
     return msgspec.json.format(msgspec.json.encode(cleaned), indent=2).decode()
 
 
-def write_summary(directory: Path, text: str) -> Path:
-    """Write `summary.json` whole: under another name first, then renamed.
+def write_whole(directory: Path, name: str, text: str) -> Path:
+    """Write a file whole: under another name first, then renamed.
 
     Raises
     ------
     ResourceError
         It cannot be written.
     """
-    path = directory / "summary.json"
-    fresh = directory / f".summary.{os.getpid()}.json"
+    path = directory / name
+    fresh = directory / f".{name}.{os.getpid()}"
     try:
-        fresh.write_text(text + "\n", encoding="utf-8")
+        fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise ResourceError(f"cannot write {path}: {error.strerror}") from error
     return path
 
@@ -137,10 +140,15 @@ def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str,
         f"  P&L        {pnl_words(split) if split is not None else 'not known: execution did not report'}",
         f"  latency    recv-to-send p50 {latency['p50'] / 1e3:,.0f} us, p99 {latency['p99'] / 1e3:,.0f} us, "
         f"max {latency['max'] / 1e3:,.0f} us over {latency['count']:,} orders",
-        f"  exchange   says position {shown('position_exchange_lots')} lots (we: {shown('position_lots')}), "
-        f"{shown('orders_left_open')} orders open, equity {_money(summary['equity_start'])} -> "
-        f"{_money(summary['equity_end'])} (difference to our P&L {_money(summary['cash_difference'])})",
     ]
+    if summary["orders_left_open"] is None:
+        lines.append("  exchange   was not asked")
+    else:
+        lines.append(
+            f"  exchange   says position {shown('position_exchange_lots')} lots (we: {shown('position_lots')}), "
+            f"{shown('orders_left_open')} orders open, equity {_money(summary['equity_start'])} -> "
+            f"{_money(summary['equity_end'])} (difference to our P&L {_money(summary['cash_difference'])})"
+        )
     lines += [f"  warning    {warning}" for warning in summary["warnings"]]
     lines += [f"  error      {error}" for error in summary["errors"]]
     lines.append(f"  files      {path}")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mftpy import config as configuration
-from mftpy.errors import MftpyError
+from mftpy.errors import HaltedError, MftpyError, ResourceError
 from mftpy.execution.position import Waterfall
 from mftpy.instance import InstanceLock, make_run_directory, new_run_id
 from mftpy.processes.jobs import Credentials, choose_placement
-from mftpy.report import disagreements, report_text, summarise, to_json, write_summary
+from mftpy.report import disagreements, report_text, summarise, to_json, write_whole
 from mftpy.settings import Config
 from mftpy.supervisor import Supervisor
 from mftpy.view import View
@@ -73,7 +73,7 @@ def run(
     embedded = config.websocket_url is None
     with InstanceLock(config.venue.instance):
         directory = make_run_directory(config.output.dir, run_id)
-        (directory / "config.toml").write_text(configuration.to_toml(config), encoding="utf-8")
+        write_whole(directory, "config.toml", configuration.to_toml(config))
         supervisor = Supervisor(config, run_id, placement, credentials, config.websocket_url)
         if placement.note:
             supervisor.outcome.warnings.append(placement.note)
@@ -91,6 +91,9 @@ def run(
             except OSError as error:
                 gone = True  # the terminal or pipe is gone: end in order, silently
                 running.request_stop(f"the output being closed ({error.strerror})")
+            except ResourceError as error:
+                gone = True
+                running.fail(error)
 
         display.start(view.banner)
         stopped_ns = 0
@@ -118,16 +121,20 @@ def run(
         found = disagreements(summary, CASH_TOLERANCE)
         summary["errors"] += [sentence for sentence in found if sentence not in summary["errors"]]
         text = to_json(summary)
-        path = write_summary(directory, text)
+        path = write_whole(directory, "summary.json", text + "\n")
         split = outcome.finals.get("execution", {}).get("split")
-        if config.output.json:
-            display.say(text)
-        elif not gone:
-            display.say(report_text(summary, Waterfall(*split) if split else None, outcome.ended_by, path))
-    if outcome.failure is not None:
-        print_failure(outcome.failure)
-        return outcome.failure.exit_code
-    return 6 if found else 0
+        failure = outcome.failure or (HaltedError("; ".join(found)) if found else None)
+        try:
+            if config.output.json:
+                display.say(text)
+            elif not gone:
+                display.say(report_text(summary, Waterfall(*split) if split else None, outcome.ended_by, path))
+        except ResourceError as error:
+            failure = failure or error
+    if failure is not None:
+        print_failure(failure)
+        return failure.exit_code
+    return 0
 
 
 def print_failure(error: MftpyError) -> None:

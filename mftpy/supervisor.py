@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ from mftpy.links import PROCESSES, Links
 from mftpy.processes import canceller, execution, market_data, strategy
 from mftpy.processes.discovery import find_instrument
 from mftpy.processes.jobs import Credentials, Job, Placement
+from mftpy.processes.watched import END_SIGNALS, Watched, start
 from mftpy.records import Command, State
 from mftpy.settings import Config
 from mftpy.sim.server import ReadyInfo, exchange_main
@@ -36,30 +35,9 @@ HASTY_STOP_S: Final = 4.0
 CANCELLER_S: Final = 15.0
 EXIT_S: Final = 3.0
 
-_CONTEXT: Final = multiprocessing.get_context("spawn")
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-
-@dataclass
-class Watched:
-    """A child process, our end of its pipe, and what it said."""
-
-    name: str
-    process: SpawnProcess
-    conn: Connection
-    heard: list[tuple[Any, ...]] = field(default_factory=list)
-    open: bool = True
-
-    def drain(self) -> list[tuple[Any, ...]]:
-        """Return the messages that arrived since the last call."""
-        messages: list[tuple[Any, ...]] = []
-        try:
-            while self.open and self.conn.poll():
-                messages.append(self.conn.recv())
-        except (EOFError, OSError):
-            self.open = False
-        self.heard += messages
-        return messages
+class _Interrupted(Exception):  # noqa: N818 (no failure: the user has asked for it)
+    """A signal came while this thread waited in a call that does not look for one, with nothing to undo."""
 
 
 @dataclass
@@ -117,6 +95,7 @@ class Supervisor:
         self._children: dict[str, Watched] = {}
         self._control: SeqlockWriter | None = None
         self._signals = 0
+        self._interruptible = False
 
     # the whole run
 
@@ -125,13 +104,13 @@ class Supervisor:
 
         `observe` is called several times a second from this thread, for the view.
         """
-        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._on_signal) for number in END_SIGNALS}
         try:
             try:
                 self._start()
                 self._watch(duration_s, observe)
             except MftpyError as error:
-                self._fail(error)
+                self.fail(error)
             finally:
                 self.phase = "stopping"
                 observe(self)
@@ -145,9 +124,20 @@ class Supervisor:
         """End the run in order, at the next opportunity."""
         self.outcome.ended_by = self.outcome.ended_by or why
 
+    def fail(self, error: MftpyError) -> None:
+        """End the run in order, at the next opportunity, with this as the reason and for the exit code."""
+        if self.outcome.failure is None:
+            self.outcome.failure = error
+        if str(error) not in self.outcome.errors:
+            self.outcome.errors.append(str(error))
+        self.outcome.ended_by = self.outcome.ended_by or "a failure"
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         self.request_stop({signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name))
+        if self._interruptible:
+            self._interruptible = False
+            raise _Interrupted
 
     # start
 
@@ -157,7 +147,14 @@ class Supervisor:
         if self.outcome.ended_by:
             return
         self.phase = "asking the exchange for its instruments"
-        instrument = find_instrument(self.url, self.config)
+        try:
+            try:
+                self._interruptible = True
+                instrument = find_instrument(self.url, self.config)
+            finally:
+                self._interruptible = False
+        except _Interrupted:
+            return
         self.links = links = Links.create(instrument)
         self._control = links.control.writer()
         self._order(Command.RUN)
@@ -174,16 +171,13 @@ class Supervisor:
     def _start_exchange(self) -> None:
         self.phase = "starting the embedded exchange"
         settings: ExchangeSettings = ExchangeSettings(**self.config.exchange_arguments())
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(
-            target=_exchange_child, args=(settings, theirs, self.placement.exchange_cores), name="mftpy-exchange"
+        self._exchange = start(
+            "exchange", _exchange_child, settings, self.config.exchange.port, self.placement.exchange_cores
         )
-        process.start()
-        theirs.close()
-        self._exchange = Watched("exchange", process, ours)
+        process, conn = self._exchange.process, self._exchange.conn
         deadline = time.monotonic() + EXCHANGE_START_S
         while time.monotonic() < deadline and not self.outcome.ended_by:
-            wait([ours, process.sentinel], POLL_S)
+            wait([conn, process.sentinel], POLL_S)
             for message in self._exchange.drain():
                 if message[0] == "ready":
                     ready: ReadyInfo = message[1]
@@ -199,11 +193,7 @@ class Supervisor:
             raise HaltedError(f"the embedded exchange was not ready within {EXCHANGE_START_S:.0f} s")
 
     def _spawn(self, name: str, main: Callable[..., None], links: Links, *args: Any) -> None:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=main, args=(links, *args, theirs), name=f"mftpy-{name.replace('_', '-')}")
-        process.start()
-        theirs.close()
-        self._children[name] = Watched(name, process, ours)
+        self._children[name] = start(name, main, links, *args)
 
     # watch
 
@@ -262,7 +252,7 @@ class Supervisor:
                     self._hear(item, message)
                 if self.outcome.failure is None:
                     name = item.name.replace("_", " ")
-                    self._fail(HaltedError(f"the {name} process died ({_how(item.process.exitcode)}); quoting stopped"))
+                    self.fail(HaltedError(f"the {name} process died ({_how(item.process.exitcode)}); quoting stopped"))
                 assert self.outcome.failure is not None
                 raise self.outcome.failure
 
@@ -343,23 +333,21 @@ class Supervisor:
         exchange_gone = self._exchange is not None and self._exchange.process.exitcode is not None
         if self._credentials is None or self.links is None or exchange_gone:
             return
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(
-            target=canceller.main,
-            args=(self.links.instrument, self._job(), self._credentials, theirs),
-            name="mftpy-canceller",
-        )
-        process.start()
-        theirs.close()
-        item = Watched("canceller", process, ours)
-        process.join(CANCELLER_S)
+        try:
+            item = start("canceller", canceller.main, self.links.instrument, self._job(), self._credentials)
+        except ResourceError as error:
+            self.fail(error)
+            self._not_sure()
+            return
+        item.process.join(CANCELLER_S)
         for message in item.drain():
             self._hear(item, message)
         self._end(item)
         if "canceller" not in self.outcome.finals:
-            sentence = f"could not make sure that no order is left at {self.url}: look there yourself, now"
-            self.outcome.errors.append(sentence)
-            self._fail(VenueError(sentence))
+            self._not_sure()
+
+    def _not_sure(self) -> None:
+        self.fail(VenueError(f"could not make sure that no order is left at {self.url}: look there yourself, now"))
 
     def _end(self, item: Watched) -> None:
         deadline = time.monotonic() + EXIT_S
@@ -383,18 +371,11 @@ class Supervisor:
         self._control.write(control)
         self.links.ring_all()
 
-    def _fail(self, error: MftpyError) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = error
-        if str(error) not in self.outcome.errors:
-            self.outcome.errors.append(str(error))
-        self.outcome.ended_by = self.outcome.ended_by or "a failure"
 
-
-def _exchange_child(settings: ExchangeSettings, conn: Connection, cores: tuple[int, ...]) -> None:
+def _exchange_child(settings: ExchangeSettings, port: int, cores: tuple[int, ...], conn: Connection) -> None:
     if cores:
         os.sched_setaffinity(0, cores)
-    exchange_main(settings, conn)
+    exchange_main(settings, port, conn)
 
 
 def _failure(code: int, sentence: str) -> MftpyError:

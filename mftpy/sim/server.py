@@ -142,7 +142,9 @@ async def _listen(shell: Shell, port: int) -> Server:
         )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ResourceError(f"cannot listen on {HOST}:{port}: {reason}; choose another --port") from error
+        raise ResourceError(
+            f"cannot listen on {HOST}:{port}: {reason}; choose another port, or 0 for any free one"
+        ) from error
 
 
 async def _serve(
@@ -171,7 +173,7 @@ async def _serve(
         await server.wait_closed()
 
 
-def exchange_main(settings: ExchangeSettings, conn: Connection) -> None:
+def exchange_main(settings: ExchangeSettings, port: int, conn: Connection) -> None:
     """Run the exchange as a child process: tells its parent where it listens, ends when told or when it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent ends it, after everybody else
@@ -195,7 +197,7 @@ def exchange_main(settings: ExchangeSettings, conn: Connection) -> None:
             await asyncio.sleep(TICK_S)
 
     try:
-        uvloop.run(_serve(settings, 0, lambda info: conn.send(("ready", info)), until_told))
+        uvloop.run(_serve(settings, port, lambda info: conn.send(("ready", info)), until_told))
     except MftpyError as error:
         conn.send(("error", error.exit_code, str(error), ""))
         raise SystemExit(error.exit_code) from error

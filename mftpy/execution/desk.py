@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from mftcore.orders import FILLS_REMEMBERED, Order, OrderManager, OrderState
 from mftpy.execution.budget import MessageRate, TokenBucket
+from mftpy.execution.limits import Limits
 from mftpy.execution.position import Position
 from mftpy.execution.slots import Action, Kind, QuoteSlots, Slot
 from mftpy.links import Instrument
@@ -25,27 +25,6 @@ CANCELS_PER_S: Final = 1000.0
 REFUSALS_REMEMBERED_NS: Final = 500_000_000
 DOUBT_AFTER_NS: Final = 2_000_000_000
 ASK_AFTER_NS: Final = 300_000_000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The last line of defence, checked on execution's own data before every message that can build a position.
-
-    Attributes
-    ----------
-    max_position_lots : int
-        Worst case a side: position plus all live, in-flight and doubtful orders of that side.
-    max_order_lots : int
-    price_band : float
-        Largest allowed distance from the index, as a fraction of it.
-    message_rate_per_s : float
-        Ours; the venue's applies as well where it is lower.
-    """
-
-    max_position_lots: int
-    max_order_lots: int
-    price_band: float
-    message_rate_per_s: float
 
 
 class Desk:

@@ -51,8 +51,9 @@ class Child:
         self.enter(State.STARTING)
 
     def enter(self, state: State) -> None:
-        """Publish a new state."""
+        """Publish a new state. That is progress too: READY before its first turn, a process is not stalled."""
         self.status["state"] = state
+        self.status["turn_ns"] = time.monotonic_ns()
         self.publish()
 
     def publish(self) -> None:

@@ -10,16 +10,16 @@ from typing import Any, Final
 from mftcore import Unstable
 from mftpy import records
 from mftpy.errors import HaltedError, VenueError
-from mftpy.execution.desk import Desk, Limits
+from mftpy.execution.desk import Desk
+from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
-from mftpy.links import Instrument, Links
+from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
 from mftpy.processes.jobs import Credentials, Job
 from mftpy.processes.trading_session import Books, cancel_ours, close_report, log_in, read_books, wait_until
 from mftpy.processes.waiting import Waiter
 from mftpy.records import Command, Side, State
-from mftpy.settings import Config
 from mftpy.venue import codec, requests
 from mftpy.venue.codec import Notification, Reply
 from mftpy.venue.messages import OrderStatus
@@ -31,20 +31,6 @@ PING_S: Final = 1.0
 ASK_AGAIN_S: Final = 0.5
 FEES_S: Final = 5.0
 CANCELLED_S: Final = 3.0
-
-
-def limits_of(config: Config, instrument: Instrument) -> Limits:
-    """Return the limits of a configuration in lots."""
-
-    def lots(coins: float) -> int:
-        return math.floor(coins / instrument.lot_size + 1e-6)
-
-    return Limits(
-        max_position_lots=lots(config.max_position_coins),
-        max_order_lots=lots(config.limits.max_order_coins),
-        price_band=config.limits.price_band_bps * 1e-4,
-        message_rate_per_s=config.limits.message_rate_per_s,
-    )
 
 
 class Executor:
@@ -79,6 +65,7 @@ class Executor:
         self._peer_status = records.blank(records.STATUS)
         self._pull_ns = int(config.system.pull_quotes_after_s * 1e9)
         self._target_version = 0
+        self._book_version: int | None = None
         self._dirty = True
         self._asked_open_ns = 0
         self._venue_rate = 0.0
@@ -107,6 +94,10 @@ class Executor:
             raise VenueError(f"no index price came on {self._index_channel} within 10 s")
         if self.foreign:
             child.send("warning", f"{len(self.foreign)} orders of others rest on this account; they are left alone")
+
+    def begin(self) -> None:
+        """Tell the strategy that the account is ready; call it when the loop is about to run."""
+        self.take_target()  # without an account it asks for nothing, but its book is none that we have waited for
         self.ready = self._dirty = True
         self.publish()
 
@@ -195,7 +186,10 @@ class Executor:
         return self._target_version
 
     def take_target(self) -> bool:
-        """Take over the newest target; True when there was a new one."""
+        """Take over the newest target; True when it carries a book update that none before it carried.
+
+        Not so for the first one: its book may have come before there was anybody to decide on it.
+        """
         version = self._target_reader.version
         if version == self._target_version:
             return False
@@ -205,14 +199,19 @@ class Executor:
             return False  # the next turn reads it
         self._target_version = stamp.version
         self.desk.on_target(self._target[0])
-        return True
+        book_version, before = int(self._target["book_version"][0]), self._book_version
+        self._book_version = book_version
+        return before is not None and book_version > before
 
-    def act(self, *, new_target: bool) -> None:
-        """Send what brings the slots nearer to their wishes."""
+    def act(self, *, new_book: bool) -> None:
+        """Send what brings the slots nearer to their wishes; time it when a new book update is what caused it.
+
+        What a fill or an answer causes is not timed: its target repeats a book that may have come long before.
+        """
         receive_ns = int(self._target["receive_ns"][0])
         for action in self.desk.actions(time.monotonic_ns()):
             sent_ns = self._send(action)
-            if new_target and receive_ns:
+            if new_book:
                 self.latency.record(sent_ns - receive_ns)
 
     def cancel_all(self) -> None:
@@ -352,6 +351,7 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
     executor.open()
     waiter = Waiter(links.execution_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
     child.freeze_garbage_collector()
+    executor.begin()
     child.enter(State.READY)
     last_ping = time.monotonic()
     stale_s = job.config.limits.stale_feed_s
@@ -359,7 +359,7 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
     target_reader = links.target.reader()
     while child.command() == Command.RUN:
         executor.talk.pump()
-        new_target = executor.take_target()
+        new_book = executor.take_target()
         stalled = executor.stalled_peer()
         silent_s = time.monotonic() - session.last_receive_ns / 1e9
         if stalled or silent_s > stale_s:
@@ -370,7 +370,7 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
             if silent_s > 2 * stale_s:
                 raise VenueError(f"nothing came from {job.url} for {silent_s:.1f} s; the session is given up")
         else:
-            executor.act(new_target=new_target)
+            executor.act(new_book=new_book)
             pulled = False
             quoted = quoted or len(desk.orders) > 0
         if desk.orders.overfills:

@@ -1,0 +1,108 @@
+"""The execution process's handling of targets, on real shared structures and without an exchange."""
+
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from mftpy import config, records
+from mftpy.links import Instrument, Links
+from mftpy.processes import execution
+from mftpy.processes.jobs import Credentials, Job, choose_placement
+from mftpy.records import Side
+
+
+class Wire:
+    """A session that takes what is sent and hears nothing."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, payload):
+        self.sent.append(payload)
+        return time.monotonic_ns()
+
+
+@pytest.fixture
+def executor(monkeypatch):
+    monkeypatch.setattr(execution, "connect", lambda _url, _config: Wire())
+    settings = config.load()
+    job = Job("run", "ws://127.0.0.1:1/", settings, choose_placement(settings))
+    child = SimpleNamespace(status=records.blank(records.STATUS))
+    instrument = Instrument("BTC-PERPETUAL", 0.1, 0.001, 1, "BTCUSD")
+    links = Links.create(instrument)
+    made = execution.Executor(links, job, Credentials("K"), child)
+    made.desk.index_price = 61_700.0
+    made.targets = links.target.writer()
+    yield made
+    links.close()
+
+
+def publish(executor, book_version, bid_ticks, received_ago_ns=0):
+    """Let the strategy ask for one bid."""
+    target = records.blank(records.TARGET)
+    target["book_version"] = book_version
+    target["receive_ns"] = time.monotonic_ns() - received_ago_ns
+    target["net_bid_ticks"], target["net_ask_ticks"] = 616_999, 617_001
+    target["fair"] = 61_700.0
+    target["n_bids"] = 1
+    target["bid_ticks"][0][0], target["bid_lots"][0][0] = bid_ticks, 10
+    executor.targets.write(target)
+
+
+def acknowledge(executor):
+    """Let the exchange confirm every order as it is wanted."""
+    for order in executor.desk.orders:
+        executor.desk.orders.on_amended(
+            order.client_order_id, order.pending_price_ticks, order.pending_total_lots, time.monotonic_ns()
+        )
+        executor.desk.orders.on_order(
+            order.client_order_id, f"X{order.client_order_id}", open_=True, filled=False,
+            price_ticks=order.price_ticks, total_lots=order.total_lots, filled_lots=0, now_ns=time.monotonic_ns(),
+        )  # fmt: skip
+
+
+def turn(executor):
+    """Take over what there is and act on it; returns how many messages went out and how many were timed."""
+    sent, timed = len(executor.session.sent), executor.links.latency.summary()["count"]
+    executor.act(new_book=executor.take_target())
+    acknowledge(executor)
+    return len(executor.session.sent) - sent, executor.links.latency.summary()["count"] - timed
+
+
+def test_a_message_that_a_new_book_update_caused_is_timed(executor):
+    publish(executor, 7, 616_900)
+    turn(executor)
+    publish(executor, 8, 616_850)
+    assert turn(executor) == (1, 1)
+
+
+def test_a_message_on_a_book_that_an_earlier_target_carried_is_sent_and_not_timed(executor):
+    publish(executor, 7, 616_900)
+    turn(executor)
+    publish(executor, 8, 616_850)
+    turn(executor)
+    publish(executor, 8, 616_800, received_ago_ns=50_000_000)  # a fill moved the quotes; the book is old
+    assert turn(executor) == (1, 0)
+    assert executor.links.latency.summary()["max"] < 50_000_000
+
+
+def test_the_first_target_is_not_timed_since_its_book_may_be_older_than_the_process(executor):
+    publish(executor, 7, 616_900, received_ago_ns=50_000_000)
+    assert turn(executor) == (1, 0)
+
+
+def test_a_turn_without_a_new_target_times_nothing(executor):
+    publish(executor, 7, 616_900)
+    turn(executor)
+    publish(executor, 8, 616_850)
+    turn(executor)
+    executor.desk.slots.want(Side.BUY, 0, 616_700, 10)
+    assert turn(executor) == (1, 0)
+
+
+def test_without_an_index_nothing_is_sent(executor):
+    executor.desk.index_price = math.nan
+    publish(executor, 7, 616_900)
+    assert turn(executor) == (0, 0)

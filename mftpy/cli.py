@@ -321,7 +321,7 @@ class _Display:
         else:
             say(banner)
 
-    def update(self, now_s: float, screen: Callable[[], Any], line: Callable[[], str]) -> None:
+    def update(self, now_s: float, screen: Callable[[int, int], Any], line: Callable[[], str]) -> None:
         """Show the state, if it is time to."""
         if self._quiet:
             return
@@ -330,7 +330,7 @@ class _Display:
                 self._last_s = now_s
                 if not sys.stdout.isatty():  # hung up: rich would then write nothing and not say so
                     raise OSError(errno.EIO, "the terminal was closed")
-                self._live.update(screen(), refresh=True)
+                self._live.update(screen(*self._live.console.size), refresh=True)
         elif now_s - self._last_s >= PLAIN_LINE_S:
             self._last_s = now_s
             say(line())

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from mftpy import config as configuration
@@ -29,7 +30,7 @@ class Display(Protocol):
     def start(self, banner: str) -> None:
         """Begin."""
 
-    def update(self, now_s: float, screen: Callable[[], Any], line: Callable[[], str]) -> None:
+    def update(self, now_s: float, screen: Callable[[int, int], Any], line: Callable[[], str]) -> None:
         """Show the state, if it is time to."""
 
     def stop(self) -> None:
@@ -44,7 +45,7 @@ def flow_words(config: Config) -> str:
     if config.websocket_url is not None:
         return f"exchange at {config.websocket_url}"
     if config.exchange.flow == "recording":
-        return f"recording {config.exchange.recording} at speed {config.exchange.speed:g}"
+        return f"recording {Path(config.exchange.recording).name}  speed {config.exchange.speed:g}"
     return f"flow {config.exchange.flow}  seed {config.exchange.seed}"
 
 

@@ -3,116 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
-import numpy as np
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mftcore import LEVEL, BookStamp, Unstable
-from mftpy import records
 from mftpy.execution.position import Waterfall, waterfall
-from mftpy.links import BOOK_LEVELS, Links
 from mftpy.records import Reason, State
 from mftpy.settings import Config
+from mftpy.snapshot import Snapshot, Watcher
 from mftpy.supervisor import Supervisor
 
-LADDER_LEVELS: Final = 5
-FILLS_SHOWN: Final = 6
+MOST_LEVELS: Final = 8
+MOST_FILLS: Final = 12
+FIXED_LINES: Final = 17
+"""Lines of the screen that are always there: banner, frame, headings, our quotes outside the best levels, facts."""
 
-
-@dataclass
-class Snapshot:
-    """One consistent-enough reading of every structure of a run; each structure is whole in itself.
-
-    Attributes
-    ----------
-    bids, asks : ndarray of mftcore.LEVEL
-        Best levels, best first.
-    target, account, ticker : ndarray of length 1
-        `records.TARGET`, `records.ACCOUNT`, `records.TICKER`.
-    statuses : dict
-        `records.STATUS` of each process by name.
-    latency : dict
-        recv-to-send in ns: p50, p90, p99, p999, max, count.
-    """
-
-    bids: Any
-    asks: Any
-    stamp: BookStamp
-    target: Any
-    account: Any
-    ticker: Any
-    statuses: dict[str, Any]
-    latency: dict[str, int]
-    unstable: int = 0
-
-
-@dataclass
-class Watcher:
-    """Reads the structures of a run for the view; holds the reading endpoints and the last fills."""
-
-    links: Links
-    fills: deque[Any] = field(default_factory=lambda: deque(maxlen=FILLS_SHOWN))
-    fills_seen: int = 0
-    unstable: int = 0
-
-    def __post_init__(self) -> None:
-        links = self.links
-        self._book = links.book.reader()
-        self._target = links.target.reader()
-        self._account = links.account.reader()
-        self._ticker = links.ticker.reader()
-        self._fills = links.fills.consumer()
-        self._statuses = {name: getattr(links, name).reader() for name in ("market_data", "strategy", "execution")}
-        self._bids = np.zeros(BOOK_LEVELS, LEVEL)
-        self._asks = np.zeros(BOOK_LEVELS, LEVEL)
-        self._batch = np.zeros(64, records.FILL)
-
-    def read(self) -> Snapshot | None:
-        """Return the newest state, or None when a structure changed too fast to be read; the next try will do."""
-        target, account = records.blank(records.TARGET), records.blank(records.ACCOUNT)
-        ticker = records.blank(records.TICKER)
-        statuses = {name: records.blank(records.STATUS) for name in self._statuses}
-        while count := self._fills.pop_many(self._batch):
-            self.fills_seen += count
-            self.fills.extend(self._batch[:count].copy())
-        try:
-            stamp = self._book.read_into(self._bids, self._asks)
-            self._target.read_into(target)
-            self._account.read_into(account)
-            self._ticker.read_into(ticker)
-            for name, reader in self._statuses.items():
-                reader.read_into(statuses[name])
-        except Unstable:
-            self.unstable += 1
-            return None
-        return Snapshot(
-            bids=self._bids[: stamp.n_bids],
-            asks=self._asks[: stamp.n_asks],
-            stamp=stamp,
-            target=target,
-            account=account,
-            ticker=ticker,
-            statuses=statuses,
-            latency=self.links.latency.summary(),
-            unstable=self.unstable,
-        )
-
-    def close(self) -> None:
-        """Release the endpoints."""
-        for endpoint in (self._book, self._target, self._account, self._ticker, self._fills, *self._statuses.values()):
-            endpoint.close()
+WIDE: Final = 100
+"""Columns from which on the equation fits one line."""
 
 
 def money(value: float) -> str:
     """Format an amount with its sign, to the cent."""
     return f"{value:+,.2f}"
+
+
+def ago(seconds: float) -> str:
+    """Format an age in at most six characters."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} m" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def pnl_words(split: Waterfall) -> str:
@@ -214,8 +138,8 @@ class View:
 
     # the screen
 
-    def screen(self) -> RenderableType:
-        """Return the live picture."""
+    def screen(self, width: int, height: int) -> RenderableType:
+        """Return the live picture for a terminal of so many columns and lines."""
         snapshot = self.read()
         banner = Text(self.banner, style="bold black on yellow" if self._simulated else "bold white on red")
         if snapshot is None or self._supervisor.links is None:
@@ -225,36 +149,45 @@ class View:
         facts = Table.grid(padding=(0, 1))
         facts.add_column(style="dim", no_wrap=True)
         facts.add_column()
-        facts.add_row("quote", self.equation(snapshot))
+        terms, quotes = self.equation(snapshot)
+        if width >= WIDE or not quotes:
+            facts.add_row("quote", f"{terms} {quotes}".rstrip())
+        else:
+            facts.add_row("quote", terms)
+            facts.add_row("", quotes)
+        facts.add_row("on ticks", self._quotes(snapshot.target[0], instrument.tick_size))
         facts.add_row("position", self._position(snapshot))
         facts.add_row("P&L", pnl_words(split))
         facts.add_row("latency", self._latency(snapshot))
         facts.add_row("messages", self._messages(snapshot))
         facts.add_row("state", self._state(snapshot))
-        body = Table.grid(padding=(0, 2))
+        levels = max(1, min(MOST_LEVELS, (height - FIXED_LINES - (width < WIDE)) // 2))
+        body = Table.grid(padding=(0, 1))
         body.add_row(
-            Panel(self._ladder(snapshot), title="book", box=box.ROUNDED),
-            Panel(self._fill_table(), title="last fills", box=box.ROUNDED),
+            Panel(self._ladder(snapshot, levels), title="book", box=box.ROUNDED),
+            Panel(self._fill_table(2 * levels + 5), title="last fills", box=box.ROUNDED),
         )
-        return Group(
-            banner, body, facts, Text("Ctrl-C stops quoting, cancels every order and prints the report", style="dim")
-        )
+        end = Text("Ctrl-C stops quoting, cancels every order and prints the report", style="dim")
+        return Group(banner, body, facts, end)
 
-    def equation(self, snapshot: Snapshot) -> str:
-        """Return the line that adds up: ``fair - skew +- (model + fee) -> bid / ask``, then the prices on ticks."""
+    def equation(self, snapshot: Snapshot) -> tuple[str, str]:
+        """Return the line that adds up, in two parts: ``fair - skew +- (model + fee)`` and ``-> bid / ask``.
+
+        The terms are rounded first and the prices computed from what is printed, so that a reader can check it.
+        """
         assert self._supervisor.links is not None
         tick = self._supervisor.links.instrument.tick_size
         target = snapshot.target[0]
         if not float(target["fair"]) > 0:
-            return f"no quote: {reason_words(int(target['reasons']))}"
+            return f"no quote: {reason_words(int(target['reasons']))}", ""
         digits = decimals_of(tick) + 2
         fair, skew, model, fee = (round(float(target[name]), digits) for name in ("fair", "skew", "model_half", "fee"))
         bid, ask = fair - skew - (model + fee), fair - skew + (model + fee)
         sign = "-" if skew >= 0 else "+"
         return (
             f"fair {fair:,.{digits}f} {sign} skew {abs(skew):,.{digits}f} "
-            f"± (model {model:,.{digits}f} + fee {fee:,.{digits}f})"
-            f" → {bid:,.{digits}f} / {ask:,.{digits}f}, on ticks {self._quotes(target, tick)}"
+            f"± (model {model:,.{digits}f} + fee {fee:,.{digits}f})",
+            f"→ {bid:,.{digits}f} / {ask:,.{digits}f}",
         )
 
     def _quotes(self, target: Any, tick: float) -> str:
@@ -263,14 +196,12 @@ class View:
         ask = f"{int(target['ask_ticks'][0]) * tick:,.{digits}f}" if target["n_asks"] else "no ask"
         return f"{bid} / {ask}"
 
-    def _ladder(self, snapshot: Snapshot) -> Table:
+    def _ladder(self, snapshot: Snapshot, levels: int) -> Table:
         assert self._supervisor.links is not None
         instrument = self._supervisor.links.instrument
         price_digits, size_digits = decimals_of(instrument.tick_size), decimals_of(instrument.lot_size)
         own = own_lots(snapshot.account[0])
-        table = Table(box=None, padding=(0, 1), show_edge=False)
-        for heading in ("", "price", "size", "ours"):
-            table.add_column(heading, justify="right")
+        table = _table("", "price", "size", "ours")
 
         def row(name: str, style: str, ticks: int, lots: int | None, side: int) -> None:
             mine = own.get((side, ticks))
@@ -282,8 +213,8 @@ class View:
                 style=f"bold {style}" if mine else style,
             )
 
-        for name, style, side, levels in (("ask", "red", -1, snapshot.asks), ("bid", "green", 1, snapshot.bids)):
-            rows = ladder_rows(levels, [ticks for owner, ticks in own if owner == side], best_high=side == 1)
+        for name, style, side, book in (("ask", "red", -1, snapshot.asks), ("bid", "green", 1, snapshot.bids)):
+            rows = ladder_rows(book, [ticks for owner, ticks in own if owner == side], levels, best_high=side == 1)
             for ticks, lots in rows if side == 1 else reversed(rows):
                 if ticks is None:
                     table.add_row("", "⋮", "", "", style="dim")
@@ -293,21 +224,19 @@ class View:
                 table.add_row("", "─" * 8, "", "", style="dim")
         return table
 
-    def _fill_table(self) -> Table:
-        table = Table(box=None, padding=(0, 1), show_edge=False)
-        for heading in ("ago", "side", "size", "price", "edge", "position"):
-            table.add_column(heading, justify="right")
+    def _fill_table(self, most: int) -> Table:
+        table = _table("ago", "side", "size", "price", "edge", "held")
         if self._watcher is None or self._supervisor.links is None:
             return table
         instrument = self._supervisor.links.instrument
         size_digits = decimals_of(instrument.lot_size)
         now_ns = time.monotonic_ns()
-        for fill in reversed(self._watcher.fills):
+        for fill in islice(reversed(self._watcher.fills), min(most, MOST_FILLS)):
             side, price = int(fill["side"]), int(fill["price_ticks"]) * instrument.tick_size
             size = int(fill["size_lots"]) * instrument.lot_size
             edge = side * (float(fill["fair"]) - price) * size
             table.add_row(
-                f"{(now_ns - int(fill['receive_ns'])) / 1e9:.1f} s",
+                ago((now_ns - int(fill["receive_ns"])) / 1e9),
                 "buy" if side > 0 else "sell",
                 f"{size:.{size_digits}f}",
                 f"{price:,.{decimals_of(instrument.tick_size)}f}",
@@ -364,10 +293,17 @@ def own_lots(account: Any) -> dict[tuple[int, int], int]:
     return own
 
 
-def ladder_rows(levels: Any, own: list[int], *, best_high: bool) -> list[tuple[int | None, int | None]]:
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def ladder_rows(book: Any, own: list[int], most: int, *, best_high: bool) -> list[tuple[int | None, int | None]]:
     """Choose one side's rows, best first: the best levels, then our quotes beyond them after a gap (None, None)."""
-    best = [(int(level["price_ticks"]), int(level["size_lots"])) for level in levels[:LADDER_LEVELS]]
-    sizes = {int(level["price_ticks"]): int(level["size_lots"]) for level in levels}
+    best = [(int(level["price_ticks"]), int(level["size_lots"])) for level in book[:most]]
+    sizes = {int(level["price_ticks"]): int(level["size_lots"]) for level in book}
     shown = {ticks for ticks, _ in best}
     beyond = sorted({ticks for ticks in own if ticks not in shown}, reverse=best_high)
     rows: list[tuple[int | None, int | None]] = [*best]

@@ -17,6 +17,7 @@ FLOOR = {
     "mftpy.records": 1,
     "mftpy.instance": 1,
     "mftpy.links": 2,
+    "mftpy.snapshot": 3,
     "mftpy.venue": 3,
     "mftpy.model": 3,
     "mftpy.sim": 3,

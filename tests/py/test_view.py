@@ -1,0 +1,140 @@
+"""The live picture: what is printed adds up, fits the terminal, and marks our own quotes."""
+
+import io
+import re
+import time
+from collections import deque
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mftcore import LEVEL
+from mftpy import config, records
+from mftpy.execution.position import waterfall
+from mftpy.links import PROCESSES, Instrument
+from mftpy.records import Reason, State
+from mftpy.snapshot import Snapshot
+from mftpy.view import View, ladder_rows, pnl_words
+
+
+def snapshot(skew=1.2345678, position_lots=-30):
+    """Return a state in which both sides are quoted outside the best levels."""
+    bids, asks = np.zeros(50, LEVEL), np.zeros(50, LEVEL)
+    bids["price_ticks"] = 616_999 - np.arange(50)
+    asks["price_ticks"] = 617_000 + np.arange(50)
+    bids["size_lots"] = asks["size_lots"] = 12_345
+    target, account = records.blank(records.TARGET), records.blank(records.ACCOUNT)
+    target["fair"], target["skew"], target["model_half"], target["fee"] = 61_699.95, skew, 10.3078123, 6.1699876
+    target["n_bids"] = target["n_asks"] = 1
+    target["bid_ticks"][0][0], target["ask_ticks"][0][0] = 616_834, 617_165
+    account["position_lots"], account["average_price"] = position_lots, 61_690.0
+    account["traded_cash"] = -position_lots * 0.001 * 61_690.0
+    account["n_own"] = 2
+    account["own_side"][0][:2], account["own_ticks"][0][:2], account["own_lots"][0][:2] = (
+        (1, -1),
+        (616_834, 617_165),
+        10,
+    )
+    ticker = records.blank(records.TICKER)
+    ticker["mark_price"] = 61_700.0
+    statuses = {name: records.blank(records.STATUS) for name in PROCESSES}
+    for status in statuses.values():
+        status["state"] = State.READY
+    latency = {"p50": 512_345, "p90": 700_000, "p99": 1_234_567, "p999": 2, "max": 2, "count": 9}
+    return Snapshot(bids, asks, None, target, account, ticker, statuses, latency)
+
+
+class Watched(View):
+    """A view of one given state."""
+
+    def __init__(self, state, settings=None):
+        supervisor = SimpleNamespace(
+            links=SimpleNamespace(instrument=Instrument("BTC-PERPETUAL", 0.1, 0.001, 1, "BTCUSD")),
+            phase="quoting", started_ns=0, ready_ns=1,
+        )  # fmt: skip
+        super().__init__(supervisor, settings or config.load(), "flow model  seed 1", simulated=True)
+        fill = np.zeros(1, records.FILL)[0]
+        fill["side"], fill["price_ticks"], fill["size_lots"], fill["fair"] = 1, 616_834, 10, 61_699.95
+        fill["receive_ns"] = time.monotonic_ns() - 2_056 * 10**9
+        self._watcher = SimpleNamespace(fills=deque([fill] * 12))
+        self._given = state
+
+    def read(self):
+        return self._given
+
+
+def printed(view, width, height):
+    """Return the screen's lines."""
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    console.print(view.screen(width, height))
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("skew", [1.2345678, -0.6554321, 0.0, 25.0004999])
+def test_the_printed_equation_adds_up_to_its_last_digit(skew):
+    terms, quotes = Watched(snapshot(skew)).equation(snapshot(skew))
+    fair, sign, shift, model, fee = re.fullmatch(
+        r"fair ([\d,.]+) ([-+]) skew ([\d.]+) ± \(model ([\d.]+) \+ fee ([\d.]+)\)", terms
+    ).groups()
+    bid, ask = re.fullmatch(r"→ ([\d,.]+) / ([\d,.]+)", quotes).groups()
+
+    def milli(text):
+        whole, _, part = text.replace(",", "").partition(".")
+        return int(whole + part)
+
+    centre = milli(fair) + (milli(shift) if sign == "+" else -milli(shift))
+    half = milli(model) + milli(fee)
+    assert (milli(bid), milli(ask)) == (centre - half, centre + half)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (100, 30), (200, 60)])
+def test_the_screen_fits_the_terminal_and_marks_our_quotes(width, height):
+    lines = printed(Watched(snapshot()), width, height)
+    assert len(lines) <= height, "\n".join(lines)
+    assert max(map(len, lines)) <= width
+    assert sum("◀ 0.010" in line for line in lines) == 2
+    assert "SIMULATED" in lines[0]
+    assert "seed 1" in lines[0]
+    assert "maker 1 bp taker 5 bp" in lines[0]
+    text = "\n".join(lines)
+    for words in (
+        "on ticks",
+        "61,683.4 / 61,716.5",
+        "of ±0.100",
+        "p50 512 us",
+        "p99 1,235 us",
+        "per s",
+        "quoting",
+        "34 m",
+    ):
+        assert words in text
+    assert "…" not in text
+
+
+def test_without_a_quote_the_screen_says_why():
+    state = snapshot()
+    state.target["fair"] = state.target["n_bids"] = state.target["n_asks"] = 0
+    state.target["reasons"] = int(Reason.BOOK_STALE)
+    text = "\n".join(printed(Watched(state), 120, 40))
+    assert "no quote: book stale" in text
+    assert "no bid / no ask" in text
+
+
+def test_the_printed_waterfall_adds_up_to_the_cent():
+    for cents in range(1, 400, 7):
+        third, seventh, eleventh = cents / 3, cents / 7, cents / 11
+        split = waterfall(
+            traded_cash=-third, coins=0.01, start_value=0.0, edge=seventh, fees=eleventh, funding=0.0, mark=61_700.0
+        )
+        figures = [round(float(word.replace(",", "")) * 100) for word in re.findall(r"[-+][\d,.]+", pnl_words(split))]
+        edge, inventory, fees, funding, net = figures
+        assert edge + inventory + fees + funding == net
+
+
+def test_our_quotes_beyond_the_shown_levels_stand_after_a_gap_and_those_among_them_stay_in_place():
+    book = np.zeros(20, LEVEL)
+    book["price_ticks"], book["size_lots"] = 1000 - np.arange(20), 5
+    assert ladder_rows(book, [999, 990], 3, best_high=True) == [(1000, 5), (999, 5), (998, 5), (None, None), (990, 5)]
+    assert ladder_rows(book, [900], 1, best_high=True) == [(1000, 5), (None, None), (900, None)]

@@ -348,3 +348,8 @@ class _Display:
     def say(text: str) -> None:
         """Print the result."""
         say(text)
+
+    @staticmethod
+    def complain(sentence: str) -> None:
+        """Print what went wrong."""
+        complain(sentence)

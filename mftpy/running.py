@@ -39,6 +39,9 @@ class Display(Protocol):
     def say(self, text: str) -> None:
         """Print the result."""
 
+    def complain(self, sentence: str) -> None:
+        """Print what went wrong."""
+
 
 def flow_words(config: Config) -> str:
     """Say in one phrase where the market comes from."""
@@ -128,16 +131,12 @@ def run(
         try:
             if config.output.json:
                 display.say(text)
-            elif not gone:
+            elif not gone and (failure is None or supervisor.ready_ns):  # what never quoted has nothing to report
                 display.say(report_text(summary, Waterfall(*split) if split else None, outcome.ended_by, path))
         except ResourceError as error:
             failure = failure or error
     if failure is not None:
-        print_failure(failure)
+        in_doubt = outcome.in_doubt if outcome.in_doubt != str(failure) else ""
+        display.complain(f"{failure}; {in_doubt}" if in_doubt else str(failure))
         return failure.exit_code
     return 0
-
-
-def print_failure(error: MftpyError) -> None:
-    """Write the one sentence to standard error."""
-    sys.stderr.write(f"mftpy: {error}\n")

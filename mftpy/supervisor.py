@@ -53,6 +53,8 @@ class Outcome:
         Why the run ended before it was asked to; decides the exit code.
     ended_by : str
         One phrase: what ended the run.
+    in_doubt : str
+        One sentence when orders of ours may rest that nobody could cancel.
     """
 
     finals: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     failure: MftpyError | None = None
     ended_by: str = ""
+    in_doubt: str = ""
 
 
 class Supervisor:
@@ -96,6 +99,7 @@ class Supervisor:
         self._control: SeqlockWriter | None = None
         self._signals = 0
         self._interruptible = False
+        self._may_have_orders = False
 
     # the whole run
 
@@ -239,6 +243,8 @@ class Supervisor:
                 self.outcome.failure = _failure(code, sentence)
         elif kind == "final":
             self.outcome.finals[item.name] = message[1]
+        elif kind == "began":
+            self._may_have_orders = True
         elif kind == "finished":
             self.request_stop(message[1])
 
@@ -331,7 +337,7 @@ class Supervisor:
     def _cancel_in_its_place(self) -> None:
         """Execution is gone without its report: a one-shot process cancels our orders and asks the exchange."""
         exchange_gone = self._exchange is not None and self._exchange.process.exitcode is not None
-        if self._credentials is None or self.links is None or exchange_gone:
+        if not self._may_have_orders or self._credentials is None or self.links is None or exchange_gone:
             return
         try:
             item = start("canceller", canceller.main, self.links.instrument, self._job(), self._credentials)
@@ -347,7 +353,8 @@ class Supervisor:
             self._not_sure()
 
     def _not_sure(self) -> None:
-        self.fail(VenueError(f"could not make sure that no order is left at {self.url}: look there yourself, now"))
+        self.outcome.in_doubt = f"could not make sure that no order is left at {self.url}: look there yourself, now"
+        self.fail(VenueError(self.outcome.in_doubt))
 
     def _end(self, item: Watched) -> None:
         deadline = time.monotonic() + EXIT_S

@@ -139,8 +139,11 @@ class Desk:
     def on_trade(self, item: Trade) -> None:
         """Take the fee of one of our fills from the trade history, once."""
         key = (item.trade_id or "", item.order_id or "", item.leg_index or 0)
-        if key in self._fees_seen or (key not in self._awaiting_fee and self.orders.by_order_id(key[1]) is None):
-            return  # told before, or another session's
+        if key in self._fees_seen:
+            return
+        if key not in self._awaiting_fee and self.orders.by_order_id(key[1]) is None:
+            self.counts["foreign_fills"] += 1
+            return
         self._awaiting_fee.discard(key)
         self._fees_seen[key] = None
         while len(self._fees_seen) > FILLS_REMEMBERED:
@@ -168,6 +171,8 @@ class Desk:
                 self._pause_until_ns[Side(order.side)] = now_ns + REFUSALS_REMEMBERED_NS
         elif kind is Kind.AMEND:
             self.orders.on_amend_refused(client_order_id, now_ns, gone=gone)
+            if order is not None and code != THROTTLED and not gone:
+                self._pause_until_ns[Side(order.side)] = now_ns + REFUSALS_REMEMBERED_NS  # likewise
         else:
             self.orders.on_cancel_refused(client_order_id, now_ns, gone=gone)
 

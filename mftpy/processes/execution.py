@@ -97,6 +97,7 @@ class Executor:
 
     def begin(self) -> None:
         """Tell the strategy that the account is ready; call it when the loop is about to run."""
+        self.child.send("began")  # before the first order, so that the supervisor knows that there may be some
         self.take_target()  # without an account it asks for nothing, but its book is none that we have waited for
         self.ready = self._dirty = True
         self.publish()
@@ -319,6 +320,10 @@ class Executor:
             (orders.unknown, "messages about orders that were never sent"),
             (orders.illegal, "messages that contradict what was known"),
             (counts["taker_fills"], "fills that took liquidity; amends were then no longer used"),
+            (
+                counts["foreign_fills"],
+                "fills of others on this account: its position and money are not ours alone",
+            ),
             (counts["refused_by_limits"], "order messages that the limits refused"),
             (self.pulls, "times that quotes were pulled because another process made no progress"),
         ):

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -107,33 +106,3 @@ def test_a_port_in_use_is_named_and_nothing_is_left(tmp_path):
     assert result.returncode == 5
     assert str(number) in result.stderr
     assert "\n" not in result.stderr.strip()
-
-
-def test_an_exchange_run_alone_serves_a_run_with_its_key(tmp_path, start):
-    exchange = subprocess.Popen(
-        [sys.executable, "-u", "-m", "mftpy", "exchange", "--port", "0", "--keys", str(tmp_path / "keys")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        exports, url, deadline = {}, "", time.monotonic() + PATIENCE_S
-        while not url and time.monotonic() < deadline:
-            line = exchange.stdout.readline()
-            if line.startswith("export "):
-                name, _, value = line.removeprefix("export ").strip().partition("=")
-                exports[name] = value
-            elif "--url" in line:
-                url = line.split()[-1]
-        wrong = start("--url", url, "--instrument", "NOPE-PERPETUAL", "--duration", "1", **exports)
-        _, err = wrong.process.communicate(timeout=PATIENCE_S)
-        assert (wrong.process.returncode, "does not list NOPE-PERPETUAL" in err) == (2, True), err
-        run = start("--url", url, "--duration", "3", **exports)
-        run.quoting()
-        code, summary = run.end()
-        assert code == 0, run.error
-        run.settled(summary)
-    finally:
-        exchange.send_signal(signal.SIGTERM)
-        assert exchange.wait(timeout=PATIENCE_S) == 0
-        exchange.stdout.close()

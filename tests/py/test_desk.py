@@ -1,0 +1,232 @@
+"""The order desk: no fill lost or counted twice, nothing sent beyond the limits, nothing left in doubt for ever."""
+
+import pytest
+
+from mftcore.orders import OrderState
+from mftpy import records
+from mftpy.execution.desk import DOUBT_AFTER_NS, REFUSALS_REMEMBERED_NS, Desk
+from mftpy.execution.limits import Limits
+from mftpy.execution.slots import Kind
+from mftpy.links import Instrument
+from mftpy.venue.error_codes import ORDER_NOT_FOUND, THROTTLED
+from mftpy.venue.messages import OrderStatus, Trade
+
+INSUFFICIENT_MARGIN = 22
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def desk():
+    made = Desk(Instrument("BTC-PERPETUAL", 0.1, 0.001, 1, "BTCUSD"), Limits(100, 1000, 0.05, 40.0), 10, 0)
+    made.index_price = 61_700.0
+    return made
+
+
+def want(desk, bid=None, ask=None, lots=10, net=(616_999, 617_001)):
+    """Let the strategy ask for up to one quote a side."""
+    target = records.blank(records.TARGET)[0]
+    target["fair"] = 61_700.0
+    target["net_bid_ticks"], target["net_ask_ticks"] = net
+    for name, ticks in (("bid", bid), ("ask", ask)):
+        if ticks is not None:
+            target[f"n_{name}s"] = 1
+            target[f"{name}_ticks"][0], target[f"{name}_lots"][0] = ticks, lots
+    desk.on_target(target)
+
+
+def said(order, status="open", filled=0, change="insert", **more):
+    """Return what the exchange says of an order, in coins and quote currency."""
+    return OrderStatus(
+        order_id=f"X{order.client_order_id}", client_order_id=order.client_order_id, status=status,
+        direction="buy" if order.side > 0 else "sell", amount=order.pending_total_lots * 0.001,
+        filled_amount=filled * 0.001, remaining_amount=0.0, price=order.pending_price_ticks * 0.1,
+        instrument_name="BTC-PERPETUAL", order_type="limit", time_in_force="good_till_cancelled",
+        change_reason=change, insert_reason="client_request", create_time=0.0, persistent=False, **more,
+    )  # fmt: skip
+
+
+def tell(desk, order, now_ns, status="open", filled=0, change="insert", **more):
+    """Let the exchange say something of an order."""
+    item = said(order, status, filled, change, **more)
+    desk.on_order(item, order.pending_price_ticks, order.pending_total_lots, filled, now_ns)
+    return item
+
+
+def fill(desk, order, item, trade_id, lots, now_ns=2):
+    desk.on_fill(item, trade_id, 0, order.price_ticks, lots, maker=True, exchange_time_ns=0, now_ns=now_ns)
+
+
+def resting_bid(desk, ticks=616_900):
+    want(desk, bid=ticks)
+    (action,) = desk.actions(1)
+    assert action.kind is Kind.INSERT
+    order = desk.orders.get(action.client_order_id)
+    tell(desk, order, 1)
+    assert order.state is OrderState.LIVE
+    return order
+
+
+def trade(trade_id, order_id, fee):
+    return Trade(
+        "BTC-PERPETUAL", "buy", 61_690.0, 0.01, 0.0, trade_id=trade_id, order_id=order_id, leg_index=0, fee=fee
+    )
+
+
+def test_a_fill_that_reply_and_notice_both_tell_counts_once(desk):
+    order = resting_bid(desk)
+    for _ in range(3):
+        fill(desk, order, tell(desk, order, 2, "filled", 10, "fill"), "T1", 10)
+    assert (desk.position.lots, desk.position.fills) == (10, 1)
+
+
+def test_a_fill_told_after_the_order_was_called_gone_still_counts(desk):
+    order = resting_bid(desk)
+    item = tell(desk, order, 2, "cancelled", 0, "cancel")
+    fill(desk, order, item, "T1", 10)
+    assert desk.position.lots == 10
+
+
+def test_one_trade_id_on_two_of_our_orders_is_two_fills(desk):
+    want(desk, bid=616_900, ask=617_100)
+    bid, ask = (desk.orders.get(action.client_order_id) for action in list(desk.actions(1)))
+    for order in (bid, ask):
+        fill(desk, order, tell(desk, order, 2, "filled", 10, "fill"), "T1", 10)
+    assert (desk.position.lots, desk.position.fills) == (0, 2)
+
+
+def test_a_fee_counts_once_and_another_sessions_fill_is_counted_apart(desk):
+    order = resting_bid(desk)
+    fill(desk, order, tell(desk, order, 2, "filled", 10, "fill"), "T1", 10)
+    assert desk.fees_missing == 1
+    for _ in range(2):
+        desk.on_trade(trade("T1", order.order_id, 0.06))
+    desk.on_trade(trade("T9", "SOMEBODY", 5.0))
+    assert (desk.fees_missing, desk.position.fees, desk.counts["foreign_fills"]) == (0, 0.06, 1)
+
+
+def test_the_newest_wish_replaces_the_older_and_cancels_go_first(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_800)
+    want(desk, ask=617_100)
+    kinds = [action.kind for action in desk.actions(2)]
+    assert kinds == [Kind.CANCEL, Kind.INSERT]
+    assert order.state is OrderState.CANCELLING
+
+
+def test_an_order_in_flight_gets_no_second_message(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_800)
+    assert [action.kind for action in desk.actions(2)] == [Kind.AMEND]
+    want(desk, bid=616_700)
+    assert list(desk.actions(3)) == []
+    assert desk.worst_case(1) == 10
+    tell(desk, order, 4, change="amend")
+    (action,) = desk.actions(5)
+    assert (action.kind, action.price_ticks) == (Kind.AMEND, 616_700)
+
+
+def test_the_amount_of_an_amend_is_what_was_filled_plus_what_is_wanted(desk):
+    order = resting_bid(desk)
+    fill(desk, order, tell(desk, order, 2, "partially_filled", 4, "fill"), "T1", 4)
+    want(desk, bid=616_800)
+    (action,) = desk.actions(3)
+    assert (action.kind, action.total_lots) == (Kind.AMEND, 14)
+
+
+def test_too_near_the_opposite_side_an_amend_becomes_cancel_and_insert(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_997)
+    assert [action.kind for action in desk.actions(2)] == [Kind.CANCEL]
+    tell(desk, order, 3, "cancelled", 0, "cancel", delete_reason="client_cancel")
+    assert [action.kind for action in desk.actions(4)] == [Kind.INSERT]
+    assert desk.counts["cancelled"] == 1
+
+
+def test_a_stale_order_that_the_budget_keeps_from_moving_is_cancelled(desk):
+    resting_bid(desk)
+    desk.on_refused(Kind.AMEND, 1, THROTTLED, 2)  # the venue says that we sent too much: our budget is empty
+    assert desk.counts["throttled"] == 1
+    want(desk, bid=616_895)
+    assert list(desk.actions(3)) == []
+    want(desk, bid=616_700)
+    assert [action.kind for action in desk.actions(3)] == [Kind.CANCEL]
+
+
+def test_a_refused_amend_leaves_the_old_order_and_is_not_repeated_at_once(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_910)
+    assert [action.kind for action in desk.actions(2)] == [Kind.AMEND]
+    desk.on_refused(Kind.AMEND, 1, INSUFFICIENT_MARGIN, 3)
+    assert (order.state, order.price_ticks, desk.worst_case(1)) == (OrderState.LIVE, 616_900, 10)
+    assert list(desk.actions(4)) == []
+    assert [action.kind for action in desk.actions(3 + REFUSALS_REMEMBERED_NS)] == [Kind.AMEND]
+
+
+def test_a_refused_insert_is_not_repeated_at_once(desk):
+    want(desk, bid=616_900)
+    list(desk.actions(1))
+    desk.on_refused(Kind.INSERT, 1, INSUFFICIENT_MARGIN, 2)
+    assert (list(desk.actions(3)), desk.counts["rejected"], desk.worst_case(1)) == ([], 1, 0)
+    assert [action.kind for action in desk.actions(2 + REFUSALS_REMEMBERED_NS)] == [Kind.INSERT]
+
+
+def test_a_cancel_of_an_order_that_is_not_found_leaves_it_in_doubt_until_the_exchange_was_asked(desk):
+    order = resting_bid(desk)
+    want(desk)
+    assert [action.kind for action in desk.actions(2)] == [Kind.CANCEL]
+    desk.on_refused(Kind.CANCEL, 1, ORDER_NOT_FOUND, 3)
+    assert (order.state, desk.worst_case(1)) == (OrderState.UNKNOWN, 10)  # it may have been filled
+    assert desk.doubt_unanswered(3 + SECOND)
+    desk.settle_doubts(set(), asked_ns=2, now_ns=4)  # asked before it was in doubt: proves nothing
+    assert order.state is OrderState.UNKNOWN
+    desk.settle_doubts(set(), asked_ns=5, now_ns=6)
+    assert (order.state, desk.worst_case(1)) == (OrderState.CANCELLED, 0)
+
+
+@pytest.mark.parametrize("kind", [Kind.INSERT, Kind.AMEND, Kind.CANCEL])
+def test_a_message_without_an_answer_is_in_doubt_and_counts_until_settled(desk, kind):
+    if kind is Kind.INSERT:
+        want(desk, bid=616_900)
+    else:
+        resting_bid(desk)
+        want(desk, bid=616_800 if kind is Kind.AMEND else None)
+    assert [action.kind for action in desk.actions(2)] == [kind]
+    later = 2 + DOUBT_AFTER_NS + 1
+    assert not desk.doubt_unanswered(later)
+    assert desk.orders.get(1).state is OrderState.UNKNOWN
+    assert desk.worst_case(1) == 10
+    assert desk.doubt_unanswered(later + SECOND)
+    tell(desk, desk.orders.get(1), later + SECOND)  # the list of open orders holds it
+    assert desk.orders.get(1).state is OrderState.LIVE
+
+
+def test_the_worst_case_a_side_may_not_pass_the_limit(desk):
+    desk.start_with(95, 61_700.0)
+    want(desk, bid=616_900, ask=617_100)
+    assert [(action.kind, action.side) for action in desk.actions(1)] == [(Kind.INSERT, -1)]
+    assert desk.counts["refused_by_limits"] == 1
+
+
+@pytest.mark.parametrize(("bid", "lots"), [(500_000, 10), (616_900, 1001), (616_900, 0)])
+def test_a_price_far_from_the_index_and_a_size_beyond_the_largest_are_refused(desk, bid, lots):
+    want(desk, bid=bid, lots=lots)
+    assert list(desk.actions(1)) == []
+
+
+def test_a_taking_fill_ends_the_use_of_amends(desk):
+    order = resting_bid(desk)
+    item = tell(desk, order, 2, "partially_filled", 4, "fill")
+    desk.on_fill(item, "T1", 0, order.price_ticks, 4, maker=False, exchange_time_ns=0, now_ns=2)
+    want(desk, bid=616_800)
+    assert [action.kind for action in desk.actions(3)] == [Kind.CANCEL]
+    assert desk.counts["taker_fills"] == 1
+
+
+def test_every_order_that_may_rest_is_cancelled_at_the_end(desk):
+    want(desk, bid=616_900, ask=617_100)
+    bid, ask = (desk.orders.get(action.client_order_id) for action in list(desk.actions(1)))
+    tell(desk, bid, 2)
+    assert bid.state is OrderState.LIVE
+    assert ask.state is OrderState.INSERTING  # its answer is still under way
+    assert {action.client_order_id for action in desk.cancels_for_all(3)} == {1, 2}
+    assert list(desk.actions(4)) == []

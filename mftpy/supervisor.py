@@ -211,6 +211,7 @@ class Supervisor:
             if not self.ready_ns and self._all_ready():
                 self.ready_ns = time.monotonic_ns()
                 self.phase = "quoting"
+                self._tell_exchange("play")
             if not self.ready_ns:
                 self.phase = self._starting_phase()
                 if time.monotonic() > start_deadline:
@@ -327,12 +328,15 @@ class Supervisor:
         for item in self._children.values():
             self._end(item)
         if self._exchange is not None:
-            if self._exchange.open:
-                try:
-                    self._exchange.conn.send(("stop",))
-                except OSError as error:
-                    log.info("the exchange had closed its pipe: %s", error)
+            self._tell_exchange("stop")
             self._end(self._exchange)
+
+    def _tell_exchange(self, word: str) -> None:
+        if self._exchange is not None and self._exchange.open:
+            try:
+                self._exchange.conn.send((word,))
+            except OSError as error:
+                log.info("the exchange has closed its pipe: %s", error)  # that it ended is noticed elsewhere
 
     def _cancel_in_its_place(self) -> None:
         """Execution is gone without its report: a one-shot process cancels our orders and asks the exchange."""

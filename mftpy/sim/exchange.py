@@ -73,11 +73,23 @@ class Exchange:
         self._sessions: dict[int, Session] = {}
         self._market = Market(self.trading)
         self._feeds = Feeds(self.trading)
+        self._start_ns = now_ns
+        self._flow_delay_ns = 0
+        self._held = self._until_login = False
         self._set_time(now_ns)
         flow.start(self._market, now_ns)
         self._feeds.collect([], now_ns)
 
     # what the server calls
+
+    def hold(self, *, until_login: bool) -> None:
+        """Keep the flow at its first book until `release`, or until somebody logs in: nobody misses its beginning."""
+        self._held, self._until_login = True, until_login
+
+    def release(self, now_ns: int) -> None:
+        """Let a flow that is held begin now."""
+        if self._held:
+            self._held, self._flow_delay_ns = False, now_ns - self._start_ns
 
     def connect(self, number: int, now_ns: int) -> None:
         """A client connected; nothing is sent before its first request."""
@@ -116,9 +128,9 @@ class Exchange:
     def advance(self, now_ns: int) -> list[Output]:
         """Let the market move and time-outs pass up to now."""
         self._set_time(now_ns)
-        due = self.flow.next_due_ns()
-        if due is not None and due <= now_ns:
-            self.flow.step(self._market, now_ns)
+        due, flow_ns = self.flow.next_due_ns(), now_ns - self._flow_delay_ns
+        if not self._held and due is not None and due <= flow_ns:
+            self.flow.step(self._market, flow_ns)
         for session in self._sessions.values():
             if session.timeout_ns and now_ns - session.heard_ns > session.timeout_ns:
                 self.trading.cancel_where("session_end", session)
@@ -135,7 +147,7 @@ class Exchange:
         if method in ("unsubscribe", "public/unsubscribe", "private/unsubscribe"):
             return [name for name in _channels(params) if session.channels.pop(name, None) is not None]
         if method == "public/login":
-            return self._login(session, params)
+            return self._login(session, params, now_ns)
         if method.startswith("public/"):
             return self._public(method, params)
         if not method.startswith("private/"):
@@ -144,12 +156,14 @@ class Exchange:
             raise Refusal(NOT_LOGGED_IN, "not logged in")
         return self._private(session, method, params, now_ns)
 
-    def _login(self, session: Session, params: dict[str, Any]) -> dict[str, Any]:
+    def _login(self, session: Session, params: dict[str, Any], now_ns: int) -> dict[str, Any]:
         account = params.get("account")
         if account not in (None, ACCOUNT):
             raise Refusal(AUTHENTICATION_FAILED, "authentication failed: unknown account")
         self._check_token(protocol.text_of(params, "token"), self.trading.unix_s)
         session.logged_in = True
+        if self._until_login:
+            self.release(now_ns)
         return {"account_number": ACCOUNT}
 
     def _public(self, method: str, params: dict[str, Any]) -> Any:

@@ -72,9 +72,11 @@ class Heard(ServerConnection):
 class Shell:
     """Connections, their send queues, and the clock."""
 
-    def __init__(self, settings: ExchangeSettings, keys: Keys) -> None:
+    def __init__(self, settings: ExchangeSettings, keys: Keys, *, until_login: bool) -> None:
         settings, flow = make_flow(settings)
         self.exchange = Exchange(settings, flow, keys.check, time.monotonic_ns(), time.time_ns())
+        if settings.flow == "recording":
+            self.exchange.hold(until_login=until_login)
         self._connections: dict[int, ServerConnection] = {}
         self._queues: dict[int, asyncio.Queue[bytes]] = {}
         self._next = 0
@@ -148,12 +150,17 @@ async def _listen(shell: Shell, port: int) -> Server:
 
 
 async def _serve(
-    settings: ExchangeSettings, port: int, ready: Callable[[ReadyInfo], None], stop: Callable[[Shell], Any]
+    settings: ExchangeSettings,
+    port: int,
+    ready: Callable[[ReadyInfo], None],
+    stop: Callable[[Shell], Any],
+    *,
+    until_login: bool,
 ) -> None:
     keys = Keys()
     key_id = "K000000001"
     pem = keys.make(key_id)
-    shell = Shell(settings, keys)
+    shell = Shell(settings, keys, until_login=until_login)
     server = await _listen(shell, port)
     number = server.sockets[0].getsockname()[1]
     clock = asyncio.create_task(shell.run_clock())
@@ -179,25 +186,28 @@ def exchange_main(settings: ExchangeSettings, port: int, conn: Connection) -> No
         signal.signal(number, signal.SIG_IGN)  # the parent ends it, after everybody else
 
     async def until_told(shell: Shell) -> None:
-        said = False
+        told = False
         while True:
             if conn.poll():
                 try:
-                    conn.recv()
+                    said = conn.recv()
                 except EOFError:
                     log.info("the parent is gone")
-                return
+                    return
+                if said[0] == "stop":
+                    return
+                shell.exchange.release(time.monotonic_ns())  # "play": everybody is ready for what was recorded
             flow = shell.exchange.flow
-            if flow.failure is not None and not said:
-                said = True  # and serve on: what rests must still be cancelled
+            if flow.failure is not None and not told:
+                told = True  # and serve on: what rests must still be cancelled
                 conn.send(("error", flow.failure.exit_code, str(flow.failure), ""))
-            elif flow.finished and not said:
-                said = True
+            elif flow.finished and not told:
+                told = True
                 conn.send(("finished", flow.finished))
             await asyncio.sleep(TICK_S)
 
     try:
-        uvloop.run(_serve(settings, port, lambda info: conn.send(("ready", info)), until_told))
+        uvloop.run(_serve(settings, port, lambda info: conn.send(("ready", info)), until_told, until_login=False))
     except MftpyError as error:
         conn.send(("error", error.exit_code, str(error), ""))
         raise SystemExit(error.exit_code) from error
@@ -233,4 +243,4 @@ def serve_alone(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), 0.2)
 
-    uvloop.run(_serve(settings, port, write_key, until_signal))
+    uvloop.run(_serve(settings, port, write_key, until_signal, until_login=True))

@@ -13,12 +13,12 @@ import shutil
 import sys
 from pathlib import Path
 
+if sys.platform != "linux":  # before anything that might not be there
+    sys.exit(f"mftpy needs Linux (memfd, futex, eventfd, pidfd); this is {sys.platform}, so the build stops here.")
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-
-if sys.platform != "linux":
-    sys.exit(f"mftpy needs Linux (memfd, futex, eventfd, pidfd); this is {sys.platform}, so the build stops here.")
 
 HERE = Path(__file__).parent
 DEBUG = os.environ.get("MFTCORE_DEBUG") == "1"

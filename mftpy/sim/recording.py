@@ -111,8 +111,8 @@ class Recording:
 
     def __init__(self, path: str, tick_size: float | None = None, lot_size: float | None = None) -> None:
         self.path = path
-        self._tick_units = _step(tick_size)
-        self._lot_units = _step(lot_size)
+        self._tick_units = _step("--tick", tick_size)
+        self._lot_units = _step("--lot", lot_size)
         self._read = 0
         found_tick, found_lot, snapshot = self._look()
         if not snapshot:
@@ -271,8 +271,14 @@ class Recording:
         return lots
 
 
-def _step(size: float | None) -> int:
-    return 0 if size is None else round(Fraction(repr(size)) * UNIT)
+def _step(flag: str, size: float | None) -> int:
+    """Return a step in units of 1e-8; 0 when it is to be found."""
+    if size is None:
+        return 0
+    exact = Fraction(repr(size)) * UNIT
+    if exact < 1 or exact.denominator != 1:
+        raise InputFileError(f"{flag} {size:g} is not a whole number of 1e-8, the finest step of such a recording")
+    return int(exact)
 
 
 def _numbers(line: _Line) -> tuple[list[int], list[int]]:

@@ -157,3 +157,11 @@ def test_a_truncated_or_damaged_file_is_named_with_its_line(tmp_path, written, p
     at = int(len(whole) * part)
     damaged.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 40]) + whole[at + 40 :])
     assert "line " in refusal(str(damaged))
+
+
+@pytest.mark.parametrize("step", [1e-9, 1.5e-8, 0.123456789])
+def test_a_step_finer_than_a_recording_can_have_is_refused_rather_than_ignored(written, step):
+    with pytest.raises(InputFileError, match="1e-8"):
+        Recording(written, step, None)
+    with pytest.raises(InputFileError, match="--lot"):
+        Recording(written, None, step)

@@ -142,7 +142,8 @@ class Executor:
 
     def _on_account_order(self, item: OrderStatus, receive_ns: int) -> None:
         if item.label == self.job.label:
-            self._on_order(item, receive_ns)  # of this session: the same news by another way, each applied once
+            if not item.is_open:  # an end is final; what is open may be told late, and would undo a newer price
+                self._on_order(item, receive_ns)
         elif item.is_open:
             self.foreign.add(item.order_id)
         else:

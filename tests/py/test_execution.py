@@ -1,5 +1,6 @@
 """The execution process's handling of targets, on real shared structures and without an exchange."""
 
+import json
 import math
 import time
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from mftpy.links import Instrument, Links
 from mftpy.processes import execution
 from mftpy.processes.jobs import Credentials, Job, choose_placement
 from mftpy.records import Side
+from mftpy.venue import codec
 
 
 class Wire:
@@ -106,3 +108,37 @@ def test_without_an_index_nothing_is_sent(executor):
     executor.desk.index_price = math.nan
     publish(executor, 7, 616_900)
     assert turn(executor) == (0, 0)
+
+
+def account_order(executor, order, price_ticks, status="open"):
+    """Let the account's channel, whose delay is not stated, tell of an order of this session."""
+    said = {
+        "order_id": order.order_id, "client_order_id": order.client_order_id, "label": executor.job.label,
+        "status": status, "direction": "buy", "price": price_ticks * 0.1, "amount": 0.01, "filled_amount": 0.0,
+        "remaining_amount": 0.01, "instrument_name": "BTC-PERPETUAL", "order_type": "limit", "fills": [],
+        "time_in_force": "good_till_cancelled", "change_reason": "insert", "insert_reason": "client_request",
+        "create_time": 0.0, "persistent": False,
+    }  # fmt: skip
+    note = {"channel_name": "account.orders", "notification": [said]}
+    executor.on_notification(codec.decode(json.dumps(note).encode()), time.monotonic_ns())
+
+
+def test_late_news_by_another_channel_does_not_put_an_order_back_to_its_old_price(executor):
+    publish(executor, 7, 616_900)
+    turn(executor)
+    (order,) = executor.desk.orders
+    publish(executor, 8, 616_850)
+    turn(executor)
+    assert order.price_ticks == 616_850
+    account_order(executor, order, 616_900)
+    assert order.price_ticks == 616_850
+    assert turn(executor) == (0, 0)
+
+
+def test_that_an_order_has_ended_counts_by_whichever_channel_it_comes(executor):
+    publish(executor, 7, 616_900)
+    turn(executor)
+    (order,) = executor.desk.orders
+    account_order(executor, order, 616_900, status="cancelled")
+    assert order.state.terminal
+    assert not executor.foreign

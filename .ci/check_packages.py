@@ -19,6 +19,8 @@ def main() -> int:
         in_sdist = set(archive.getnames())
     sources = [f"mftcore/{stem}{end}" for stem in stems for end in (".pyx", ".pxd", ".pyi")]
     absent = missing(in_sdist, [*sources, *headers, "mftcore/py.typed", "mftpy/py.typed", "LICENSE", "conftest.py"])
+    pictures = [str(path) for path in Path("docs").glob("*.svg")]
+    absent += missing(in_sdist, pictures or ["docs/*.svg"])
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = set(archive.namelist())
     compiled = [f"mftcore/{stem}.cpython" for stem in stems]

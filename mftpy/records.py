@@ -94,6 +94,8 @@ TARGET: Final = np.dtype(
         ("receive_ns", "<i8"),
         ("published_ns", "<i8"),
         ("decided_ns", "<i8"),
+        ("cause_version", "<u8"),
+        ("cause_receive_ns", "<i8"),
         ("reasons", "<i8"),
         ("n_bids", "<i8"),
         ("n_asks", "<i8"),
@@ -117,6 +119,9 @@ TARGET: Final = np.dtype(
 
 ``fair - skew - (model_half + fee) = bid_unrounded`` and ``fair - skew + (model_half + fee) = ask_unrounded``, before
 the bid is floored and the ask ceiled to ticks and both are clamped behind the opposite best.
+
+``cause_*`` name the last book update that made a target differ enough to be passed on, and when it was received; the
+targets after it repeat them, so that whoever reads only the newest one still sees it. The account is no such cause.
 """
 
 ACCOUNT: Final = np.dtype(

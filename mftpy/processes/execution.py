@@ -65,7 +65,7 @@ class Executor:
         self._peer_status = records.blank(records.STATUS)
         self._pull_ns = int(config.system.pull_quotes_after_s * 1e9)
         self._target_version = 0
-        self._book_version: int | None = None
+        self._cause_version = 0
         self._dirty = True
         self._asked_open_ns = 0
         self._venue_rate = 0.0
@@ -98,7 +98,7 @@ class Executor:
     def begin(self) -> None:
         """Tell the strategy that the account is ready; call it when the loop is about to run."""
         self.child.send("began")  # before the first order, so that the supervisor knows that there may be some
-        self.take_target()  # without an account it asks for nothing, but its book is none that we have waited for
+        self.take_target()  # what has been asked for until now was not asked of a loop that runs
         self.ready = self._dirty = True
         self.publish()
 
@@ -188,10 +188,7 @@ class Executor:
         return self._target_version
 
     def take_target(self) -> bool:
-        """Take over the newest target; True when it carries a book update that none before it carried.
-
-        Not so for the first one: its book may have come before there was anybody to decide on it.
-        """
+        """Take over the newest target; True when a book update that none before it named has changed the wishes."""
         version = self._target_reader.version
         if version == self._target_version:
             return False
@@ -201,16 +198,16 @@ class Executor:
             return False  # the next turn reads it
         self._target_version = stamp.version
         self.desk.on_target(self._target[0])
-        book_version, before = int(self._target["book_version"][0]), self._book_version
-        self._book_version = book_version
-        return before is not None and book_version > before
+        cause, before = int(self._target["cause_version"][0]), self._cause_version
+        self._cause_version = cause
+        return cause > before
 
     def act(self, *, new_book: bool) -> None:
         """Send what brings the slots nearer to their wishes; time it when a new book update is what caused it.
 
-        What a fill or an answer causes is not timed: its target repeats a book that may have come long before.
+        What a fill, an answer or the budget lets go is not timed: the newest book may have come long before.
         """
-        receive_ns = int(self._target["receive_ns"][0])
+        receive_ns = int(self._target["cause_receive_ns"][0])
         for action in self.desk.actions(time.monotonic_ns()):
             sent_ns = self._send(action)
             if new_book:

@@ -47,6 +47,7 @@ class Decider:
         self._account = records.blank(records.ACCOUNT)
         self._drained = np.zeros(256, records.TRADE)
         self._seen = (-1, -1)
+        self._decided_version: int | None = None
         self._command = Command.RUN
         self.unstable = 0
 
@@ -93,10 +94,14 @@ class Decider:
         target["book_version"] = stamp.version
         target["receive_ns"] = stamp.receive_ns
         target["published_ns"] = stamp.published_ns
+        changed = self._quoter.changed
+        if changed and self._decided_version not in (None, stamp.version):  # None: it came before we were there
+            target["cause_version"], target["cause_receive_ns"] = stamp.version, stamp.receive_ns
+        self._decided_version = stamp.version
         target["decided_ns"] = time.monotonic_ns()
         self._target_writer.write(target)
         self._status["published"] += 1
-        if self._quoter.changed:
+        if changed:
             self._quoter.passed_on()
             self._execution_bell.ring()
 

@@ -28,8 +28,8 @@ from mftpy.sim.settings import ExchangeSettings
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.05
-EXCHANGE_START_S: Final = 20.0
-START_S: Final = 60.0
+EXCHANGE_START_S: Final = 60.0
+START_S: Final = 120.0
 STOP_S: Final = 12.0
 HASTY_STOP_S: Final = 4.0
 CANCELLER_S: Final = 15.0

@@ -66,6 +66,7 @@ class Executor:
         self._pull_ns = int(config.system.pull_quotes_after_s * 1e9)
         self._target_version = 0
         self._cause_version = 0
+        self._told = False
         self._dirty = True
         self._asked_open_ns = 0
         self._venue_rate = 0.0
@@ -97,7 +98,6 @@ class Executor:
 
     def begin(self) -> None:
         """Tell the strategy that the account is ready; call it when the loop is about to run."""
-        self.child.send("began")  # before the first order, so that the supervisor knows that there may be some
         self.take_target()  # what has been asked for until now was not asked of a loop that runs
         self.ready = self._dirty = True
         self.publish()
@@ -222,6 +222,9 @@ class Executor:
         self._dirty = True
         build, method = self.requests, f"private/{action.kind.value}"
         if action.kind is Kind.INSERT:
+            if not self._told:
+                self._told = True
+                self.child.send("began")  # before the first order, so that the supervisor knows that there may be some
             direction = "buy" if action.side == Side.BUY else "sell"
             return self.talk.post(
                 method,

@@ -31,7 +31,8 @@ def executor(monkeypatch):
     monkeypatch.setattr(execution, "connect", lambda _url, _config: Wire())
     settings = config.load()
     job = Job("run", "ws://127.0.0.1:1/", settings, choose_placement(settings))
-    child = SimpleNamespace(status=records.blank(records.STATUS), send=lambda *_words: None)
+    child = SimpleNamespace(status=records.blank(records.STATUS), said=[])
+    child.send = lambda *words: child.said.append(words)
     instrument = Instrument("BTC-PERPETUAL", 0.1, 0.001, 1, "BTCUSD")
     links = Links.create(instrument)
     made = execution.Executor(links, job, Credentials("K"), child)
@@ -143,3 +144,13 @@ def test_that_an_order_has_ended_counts_by_whichever_channel_it_comes(executor):
     account_order(executor, order, 616_900, status="cancelled")
     assert order.state.terminal
     assert not executor.foreign
+
+
+def test_the_supervisor_is_told_before_the_first_order_and_not_before_there_is_one(executor):
+    executor.begin()
+    assert executor.child.said == []
+    publish(executor, 7, 616_900)
+    turn(executor)
+    publish(executor, 8, 616_850)
+    turn(executor)
+    assert executor.child.said == [("began",)]

@@ -22,6 +22,8 @@ typedef struct {
     long gone;           /* records that were, as promised, lost with the consumer that held them */
     long faults[FAULTS]; /* what must not be */
     char first[200];     /* the first fault in words */
+    long records;        /* handed over, or versions or claims, while processes were killed at random */
+    long unstable;       /* reads that gave up beside a live writer: allowed, and counted */
     time_t began;
 } tally_t;
 
@@ -120,11 +122,18 @@ static inline void judge_is_strict(void)
 /* One line for people and, with tabs, one for the campaign. */
 static inline void tally_print(const char *name, const char *build, long places)
 {
-    printf("%-32s %-4s %5ld places %6ld kills %6ld done", name, build, places, tally.kills, tally.done);
+    printf("%-28s %-4s", name, build);
+    if (places)
+        printf(" %5ld places", places);
+    printf(" %6ld kills %6ld done", tally.kills, tally.done);
     for (int i = 0; i < FAULTS; i++)
         printf("  %s %ld", fault_names[i], tally.faults[i]);
     if (tally.again || tally.gone)
         printf("  (as promised: seen again %ld, lost with the consumer %ld)", tally.again, tally.gone);
+    if (tally.records)
+        printf("  (%ld handed over)", tally.records);
+    if (tally.unstable)
+        printf("  (%ld reads unstable)", tally.unstable);
     printf("  %ld s\n", (long)(time(NULL) - tally.began));
     if (getenv("KILL_RESULTS")) {
         FILE *results = fopen(getenv("KILL_RESULTS"), "a");
@@ -133,7 +142,7 @@ static inline void tally_print(const char *name, const char *build, long places)
         fprintf(results, "%s\t%s\t%ld\t%ld\t%ld", name, build, places, tally.kills, tally.done);
         for (int i = 0; i < FAULTS; i++)
             fprintf(results, "\t%ld", tally.faults[i]);
-        fprintf(results, "\t%ld\t%ld\n", tally.again, tally.gone);
+        fprintf(results, "\t%ld\t%ld\t%ld\n", tally.again, tally.gone, tally.records);
         CHECK(fclose(results) == 0);
     }
 }

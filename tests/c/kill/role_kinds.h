@@ -68,20 +68,6 @@ static void claim_role_operate(void)
     STEP_MARK();
 }
 
-/* The n-th of the cores that we may use: rivals on one core would take turns. */
-static void run_on_core(int n)
-{
-    cpu_set_t one;
-
-    n %= CPU_COUNT(&all_cores);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &all_cores) && n-- == 0) {
-            CPU_ZERO(&one);
-            CPU_SET(cpu, &one);
-            sched_setaffinity(0, sizeof one, &one);
-        }
-}
-
 /* Two processes claim at the same instant; exactly one may get the role. Both live until both have said how it went. */
 static void race(uint64_t epoch)
 {
@@ -97,7 +83,7 @@ static void race(uint64_t epoch)
             uint64_t mine = 0, word;
             int rc;
 
-            run_on_core(i);
+            step_pin(&all_cores, i); /* rivals on one core would take turns */
             __atomic_add_fetch(&words[GO], 1, __ATOMIC_SEQ_CST);
             while (words[GO] < RIVALS)
                 mft_pause();

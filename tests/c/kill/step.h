@@ -70,18 +70,17 @@ static inline void step_kill(pid_t pid)
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-static inline void step_pin_to_one_core(void)
+/* Stay on the n-th of the cores that we may use, counted round. */
+static inline void step_pin(const cpu_set_t *cores, int n)
 {
-    cpu_set_t set, one;
+    cpu_set_t one;
 
-    CPU_ZERO(&one);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return;
-    for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--)
-        if (CPU_ISSET(cpu, &set)) {
+    n %= CPU_COUNT(cores);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, cores) && n-- == 0) {
+            CPU_ZERO(&one);
             CPU_SET(cpu, &one);
-            sched_setaffinity(0, sizeof one, &one); /* tracer and tracee take turns anyway: half the time of a step */
-            return;
+            sched_setaffinity(0, sizeof one, &one);
         }
 }
 

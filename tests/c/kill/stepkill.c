@@ -6,8 +6,9 @@
  * BUILD is a word for the listing. Each kind is killed at least KILLS times, in whole rounds. `sampled` goes to a part
  * of the places of the few longest operations (see `kinds`), `all` to every instruction, except where pure computation
  * for a segment that has no name yet takes thousands of them (THIN). After SECONDS it is over: a hang is a failure.
- * Environment: KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to.
+ * Environment: KILL_CORE, on which of the cores; KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to.
  * Exit status 0: all held; 1: something did not; 77: processes cannot be traced here. */
+#include "histogram_kinds.h"
 #include "kind.h"
 #include "ring_kinds.h"
 #include "role_kinds.h"
@@ -23,7 +24,8 @@ enum { THIN = 499 };
 
 static kind_t kinds[] = {
     RING_KIND("ring: push", producer, push),
-    RING_KIND("ring: claim and commit", producer, claim),
+    {"ring: claim and commit", producer_setup, ring_teardown, producer_before, claim_after,
+     STEPPED(producer_prepare, claim_operate, .dense = 240, .every_step = 7), 0, 0},
     RING_KIND("ring: push_many", producer, push_many),
     RING_KIND("ring: pop", consumer, pop),
     RING_KIND("ring: peek and release", consumer, peek),
@@ -40,7 +42,7 @@ static kind_t kinds[] = {
      STEPPED(value_prepare, write_operate), 0, 0},
     {"book: apply, fill, publish", book_setup, value_teardown, landmarks_before, value_after,
      STEPPED(book_prepare, book_operate, LANDMARKS, .every_landmark = 7, .dense = 30, .every_step = 47), 0, 0},
-    {"histogram: record", histogram_setup, value_teardown, histogram_before, histogram_after,
+    {"histogram: record", histogram_setup, histogram_teardown, histogram_before, histogram_after,
      STEPPED(histogram_prepare, histogram_operate), 0, 0},
     {"bell: arm, sleep, disarm", bell_setup, bell_teardown, wait_before, wait_after, STEPPED(nothing, wait_operate), 0, 0},
     {"bell: ring", bell_setup, bell_teardown, ring_before, ring_after, STEPPED(nothing, ring_operate), 0, 1},
@@ -68,7 +70,7 @@ static kind_t planted[] = {
      STEPPED(value_prepare, early_write_operate), EXPECT(TORN), 0},
     {"planted: one cell, odd and even", setup_8_bytes, value_teardown, value_before, classic_after,
      STEPPED(value_prepare, classic_operate), EXPECT(BLOCKED), 0},
-    {"planted: maximum after count", histogram_setup, value_teardown, histogram_before, histogram_after,
+    {"planted: maximum after count", histogram_setup, histogram_teardown, histogram_before, histogram_after,
      STEPPED(histogram_prepare, late_max_operate), EXPECT(LOST), 0},
     {"planted: sleep without timeout", bell_setup_without_timeout, bell_teardown, ring_before, ring_after,
      STEPPED(nothing, ring_operate), EXPECT(BLOCKED), 0},
@@ -153,7 +155,7 @@ int main(int argc, char **argv)
         return 77;
     }
     CHECK(sched_getaffinity(0, sizeof all_cores, &all_cores) == 0);
-    step_pin_to_one_core();
+    step_pin(&all_cores, getenv("KILL_CORE") ? atoi(getenv("KILL_CORE")) : 0); /* tracer and tracee take turns anyway */
     judge_is_strict();
     scratch_make();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

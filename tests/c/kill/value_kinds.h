@@ -1,4 +1,4 @@
-/* Values that are overwritten: seqlock, book and histogram, their writer killed at each instruction of one write.
+/* Values that are overwritten: seqlock and book, their writer killed at each instruction of one write.
  *
  * After each kill a reader that has been there all the time and one that comes anew must both get a whole value at
  * once: the last complete one or the one being written. Then a successor writes the next version. */
@@ -7,7 +7,6 @@
 
 #include "kind.h"
 #include "mftcore/book.h"
-#include "mftcore/histogram.h"
 
 static mft_segment_t value_segment;
 static mft_seqlock_t value_reader;
@@ -269,77 +268,6 @@ static void book_operate(void)
     STEP_MARK();
 }
 
-/* ---- histogram ---- */
-
-static mft_histogram_t histogram;
-static uint64_t counts_before[MFT_HISTOGRAM_BUCKETS], max_before, negative_before, recorded, records_before;
-static int64_t recorded_ns;
-
-static void histogram_setup(void)
-{
-    mft_spec_t spec = {.kind = MFT_KIND_HISTOGRAM, .version = MFT_HISTOGRAM_VERSION, .record_bytes = 8,
-                       .capacity = MFT_HISTOGRAM_BUCKETS, .data_bytes = sizeof(mft_histogram_shared_t)};
-
-    CHECK(mft_segment_make(&value_segment, &spec) == MFT_OK);
-    mft_segment_publish(&value_segment);
-    CHECK(mft_histogram_open(&histogram, &value_segment) == MFT_OK);
-    recorded = 0;
-}
-
-/* Small and large, a new maximum and none, beyond the last bucket, negative. */
-static void histogram_before(void)
-{
-    const int64_t values[] = {100, 5000, 70000, 1000000000, -3};
-
-    records_before = mft_histogram_copy(&histogram, counts_before);
-    max_before = atomic_load(&histogram.shared->max_ns);
-    negative_before = atomic_load(&histogram.shared->negative);
-    recorded_ns = round_number % 6 == 5 ? (INT64_C(1) << 41) + (int64_t)recorded++ * 2
-                  : round_number % 2    ? (int64_t)max_before + 1
-                                        : values[round_number / 2 % 5];
-}
-
-static void histogram_prepare(void)
-{
-    child_claims(&value_segment, MFT_HISTOGRAM_RECORDER);
-}
-
-static void histogram_operate(void)
-{
-    STEP_MARK();
-    mft_histogram_record(&histogram, recorded_ns);
-    STEP_MARK();
-}
-
-/* The value is counted once in its bucket or not at all, the maximum is known before its count, nothing else moves. */
-static void histogram_after(step_end_t end)
-{
-    static uint64_t counts[MFT_HISTOGRAM_BUCKETS];
-    const uint64_t now = mft_histogram_copy(&histogram, counts), max = atomic_load(&histogram.shared->max_ns);
-    const uint64_t negative = atomic_load(&histogram.shared->negative);
-    const uint64_t added = recorded_ns < 0 ? negative - negative_before : now - records_before;
-    const uint64_t max_after = recorded_ns > (int64_t)max_before ? (uint64_t)recorded_ns : max_before;
-    uint64_t word;
-
-    if (added > 1)
-        fault(REPEATED, "one value was counted %lld times", (long long)added);
-    if (end == STEP_FINISHED && added != 1)
-        fault(LOST, "a recorded value is not counted");
-    if (max != max_before && max != max_after)
-        fault(TORN, "the maximum is %llu", (unsigned long long)max);
-    if (added == 1 && max != max_after)
-        fault(LOST, "a value is counted that the maximum %llu does not know", (unsigned long long)max);
-    for (uint32_t i = 0; i < MFT_HISTOGRAM_BUCKETS; i++)
-        if (counts[i] != counts_before[i] + (recorded_ns >= 0 && i == mft_histogram_bucket((uint64_t)recorded_ns) ? added : 0))
-            fault(WRONG, "bucket %u changed", i);
-    tally.done += added == 1;
-    succeed(&value_segment, MFT_HISTOGRAM_RECORDER, scratch->epoch, &word);
-    mft_histogram_record(&histogram, 1);
-    if (atomic_load(&histogram.shared->counts[1]) != counts[1] + 1)
-        fault(LOST, "the successor's value is not counted");
-    give_up(&value_segment, MFT_HISTOGRAM_RECORDER, word);
-}
-
 /* ---- planted bugs ---- */
 
 /* The new version is announced before its cell is whole. */
@@ -375,28 +303,22 @@ static void classic_operate(void)
     STEP_MARK();
 }
 
-static void classic_after(step_end_t end)
+/* Blocked: the counter stays odd for as long as a reader of ours tries. */
+static void classic_judge(volatile uint64_t *cell)
 {
     int tries = 0;
 
-    (void)end;
-    while ((scratch->words[0] & 1) && tries < MFT_SEQLOCK_TRIES)
+    while ((cell[0] & 1) && tries < MFT_SEQLOCK_TRIES)
         tries++;
     if (tries == MFT_SEQLOCK_TRIES)
         fault(BLOCKED, "a reader is blocked for ever by a dead writer");
-    scratch->words[0] &= ~UINT64_C(1);
+    cell[0] &= ~UINT64_C(1);
 }
 
-/* Counted first, the maximum afterwards. */
-static void late_max_operate(void)
+static void classic_after(step_end_t end)
 {
-    _Atomic(uint64_t) *word = &histogram.shared->counts[mft_histogram_bucket((uint64_t)recorded_ns)];
-
-    STEP_MARK();
-    atomic_store(word, atomic_load(word) + 1);
-    if ((uint64_t)recorded_ns > atomic_load(&histogram.shared->max_ns))
-        atomic_store(&histogram.shared->max_ns, (uint64_t)recorded_ns);
-    STEP_MARK();
+    (void)end;
+    classic_judge(scratch->words);
 }
 
 #endif

@@ -1,0 +1,130 @@
+/* Processes at full speed, killed at random instants. */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include "kind.h"
+
+/* Words of scratch: what children say, which nobody but they can know. */
+enum { SAID_FAULT, SAID_SEQUENCE, SAID_EPOCH, USED, LAST_EPOCH, STARTS, CONSUMERS, HOLDER, STOP, CLASSIC = 64 };
+
+static uint64_t dice = 88172645463325252u;
+static const uint64_t longest_ns = 2000000; /* from a process's start to its kill, at most */
+
+static uint64_t roll(uint64_t below)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return dice % below;
+}
+
+static volatile uint64_t *say(int word)
+{
+    return &scratch->words[word];
+}
+
+/* In a child: report a fault and end. */
+static void child_fault(fault_t kind, uint64_t sequence, uint64_t epoch)
+{
+    *say(SAID_SEQUENCE) = sequence;
+    *say(SAID_EPOCH) = epoch;
+    __atomic_store_n(&scratch->words[SAID_FAULT], (uint64_t)kind + 1, __ATOMIC_SEQ_CST);
+    _exit(9);
+}
+
+/* In a child: judge a record, and end with the fault if it is not as it must be. */
+static void child_judges(const uint64_t *words, uint64_t count, uint64_t sequence, uint64_t lowest, uint64_t highest)
+{
+    if (judge(words, count, sequence, lowest, highest))
+        return;
+    for (int i = 0; i < FAULTS; i++)
+        if (tally.faults[i] > 0)
+            child_fault((fault_t)i, words[SEQUENCE], words[EPOCH]);
+}
+
+/* In the parent: take over what a child has found. */
+static void hear_children(void)
+{
+    const uint64_t said = __atomic_load_n(&scratch->words[SAID_FAULT], __ATOMIC_SEQ_CST);
+
+    if (said > 0 && said <= FAULTS)
+        fault((fault_t)(said - 1), "a child got record or version %llu of epoch %llu",
+              (unsigned long long)*say(SAID_SEQUENCE), (unsigned long long)*say(SAID_EPOCH));
+}
+
+/* Kill a child and wait for its death. It stays a zombie until the next one: its successor has to see that an unreaped
+ * process is dead. */
+static void kill_at_random(pid_t pid)
+{
+    static pid_t unreaped;
+    siginfo_t info = {0};
+
+    if (unreaped)
+        CHECK(waitpid(unreaped, NULL, 0) == unreaped);
+    unreaped = 0;
+    CHECK(kill(pid, SIGKILL) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+    hear_children();
+    if (info.si_code != CLD_KILLED && tally_faults() == 0)
+        fault(BLOCKED, "a child ended by itself with status %d", info.si_status);
+    unreaped = pid;
+    tally.kills++;
+}
+
+static pid_t start(void (*work)(void), uint64_t seed)
+{
+    const pid_t pid = step_fork();
+
+    if (pid == 0) {
+        dice ^= seed * UINT64_C(0x9E3779B97F4A7C15);
+        work();
+        _exit(8);
+    }
+    return pid;
+}
+
+static int64_t kill_at_ns;
+static uint64_t starts_before;
+
+/* Choose an instant for the kill: in every fourth turn counted from the fork, so that it may come before the process
+ * has its role, else from the moment at which it has. */
+static void choose_instant(void)
+{
+    starts_before = *say(STARTS);
+    kill_at_ns = roll(4) == 0 ? mft_now_ns() + (int64_t)roll(longest_ns / 4) : 0;
+}
+
+static int instant_has_come(void)
+{
+    if (kill_at_ns == 0 && *say(STARTS) != starts_before)
+        kill_at_ns = mft_now_ns() + (int64_t)roll(longest_ns);
+    return (kill_at_ns != 0 && mft_now_ns() >= kill_at_ns) || *say(SAID_FAULT) != 0;
+}
+
+static void let_it_work(void)
+{
+    const struct timespec moment = {0, 20000};
+
+    while (!instant_has_come())
+        nanosleep(&moment, NULL); /* leaves the cores to those who work */
+}
+
+/* End a process that may have ended by itself, having said why. */
+static void stop(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+/* A role, as a dead predecessor's successor. */
+static uint64_t take_role(mft_segment_t *s, unsigned role)
+{
+    uint64_t epoch = 0, word;
+
+    if (mft_role_claim(s, role, &epoch, &word) != MFT_OK)
+        _exit(4);
+    __atomic_add_fetch(&scratch->words[STARTS], 1, __ATOMIC_SEQ_CST);
+    return epoch;
+}
+
+#endif

@@ -12,6 +12,7 @@ static mft_ring_t end_point; /* of this process */
 static uint64_t next_sequence, producer_epoch;
 static int (*push_record)(mft_ring_t *r, const void *record);
 static int (*pop_record)(mft_ring_t *r, void *record);
+static int consumer_sleeps; /* until it is rung, or its time is over */
 
 static void load_setup(void)
 {
@@ -25,6 +26,13 @@ static void load_setup(void)
     next_sequence = 0;
     push_record = mft_ring_push;
     pop_record = mft_ring_pop;
+    consumer_sleeps = 0;
+}
+
+static void load_setup_sleeping(void)
+{
+    load_setup();
+    consumer_sleeps = 1;
 }
 
 static void load_teardown(void)
@@ -65,8 +73,14 @@ static void produce(void)
 
     if (mft_ring_open(&end_point, &load_segment) != MFT_OK)
         child_fault(WRONG, load_head(), epoch);
-    for (;;)
+    for (;;) {
         push_some(epoch);
+        if (consumer_sleeps) {
+            mft_ring_ring_records(&end_point);
+            if (roll(8) == 0)
+                nanosleep(&(struct timespec){0, 30000}, NULL);
+        }
+    }
 }
 
 /* ---- the producer is killed; this process consumes all the time ---- */
@@ -85,6 +99,18 @@ static void drain(uint64_t epoch)
     } while (n > 0 && tally_faults() == 0);
 }
 
+/* Where the ring rests empty, sleep; a producer killed before it rings costs one timeout and no record. */
+static void sleep_if_empty(void)
+{
+    mft_bell_t *bell = &end_point.shared->records;
+    const int64_t longest_sleep_ns = mft_bell_want(bell);
+    const uint32_t armed = mft_bell_arm(bell);
+
+    if (!mft_ring_has_records(&end_point))
+        mft_bell_sleep(bell, armed, longest_sleep_ns / 10);
+    mft_bell_disarm(bell, armed);
+}
+
 static void producer_under_load(void)
 {
     const uint64_t before = mft_role_epoch(&load_segment, MFT_RING_PRODUCER), first = next_sequence;
@@ -94,8 +120,11 @@ static void producer_under_load(void)
     choose_instant();
     pid = start(produce, (uint64_t)tally.kills + 1);
 
-    while (!instant_has_come() && tally_faults() == 0)
+    while (!instant_has_come() && tally_faults() == 0) {
         drain(before + 1);
+        if (consumer_sleeps)
+            sleep_if_empty();
+    }
     kill_at_random(pid);
     if (tally_faults() == 0)
         drain(before + 1);

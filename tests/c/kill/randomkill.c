@@ -17,6 +17,7 @@ typedef struct {
 
 static const load_t loads[] = {
     {"load: ring, producer", load_setup, producer_under_load, load_teardown, 0},
+    {"load: ring, consumer asleep", load_setup_sleeping, producer_under_load, load_teardown, 0},
     {"load: ring, consumer", load_setup, consumer_under_load, load_teardown, 0},
     {"load: ring, both in turn", load_setup, both_under_load, both_teardown, 0},
     {"load: seqlock writer", load_value_setup, writer_under_load, load_value_teardown, 0},

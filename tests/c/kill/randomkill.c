@@ -55,9 +55,9 @@ static int run(const load_t *load, const char *build, long kills)
     tally_print(load->name, build, 0);
     if (tally_faults() > 0)
         fprintf(stderr, "FAILED %s %s: %s\n", load->name, build, tally.first);
-    if (tally.done == 0)
+    if (tally.done + tally.records == 0)
         fprintf(stderr, "FAILED %s %s: no process got as far as doing anything\n", load->name, build);
-    return tally_faults() == 0 && tally.done > 0;
+    return tally_faults() == 0 && tally.done + tally.records > 0;
 }
 
 int main(int argc, char **argv)

@@ -19,7 +19,8 @@ static uint64_t survivor_epoch, survivor_word;
 static uint64_t ring_words = RING_WORDS;
 static unsigned ring_child_role;
 
-static const uint64_t backlogs[] = {3, 0, 8, 7, 5, 1, 2};
+/* By round: the first ones go round the end of the slots, and meet a partly filled, a full and an empty ring. */
+static const uint64_t backlogs[] = {3, 8, 0, 7, 5, 1, 2}, positions[RING_CAPACITY] = {6, 7, 0, 3, 5, 1, 4, 2};
 
 static uint64_t now_tail(void)
 {
@@ -104,9 +105,9 @@ static void consumer_setup_64(void) { ring_setup(MFT_RING_CONSUMER, 8); }
 static void ring_arrange(mft_ring_t *tx, uint64_t tx_epoch, mft_ring_t *rx)
 {
     const uint64_t backlog = backlogs[round_number % (long)(sizeof backlogs / sizeof *backlogs)];
-    const uint64_t start = (uint64_t)round_number % RING_CAPACITY;
+    const uint64_t ahead = ring_child_role == MFT_RING_PRODUCER ? backlog : 0; /* the position is the child's own */
 
-    while ((now_tail() + backlog) % RING_CAPACITY != start) {
+    while ((now_tail() + ahead) % RING_CAPACITY != positions[round_number % RING_CAPACITY]) {
         push_one(tx, tx_epoch);
         pop_strictly(rx, 1);
     }

@@ -162,8 +162,7 @@ static inline step_end_t step_to(const step_plan_t *plan, long landmark, long st
                 return STEP_FINISHED;
         }
     } else if (landmark > 0) {
-        if (step_to_store(pid, plan->landmark(landmark)))
-            return STEP_FINISHED;
+        CHECK(!step_to_store(pid, plan->landmark(landmark))); /* else the watchpoint did not work */
         CHECK(*plan->landmark(landmark) != plan->landmark_before(landmark));
         CHECK(!plan->landmark(landmark + 1) ||
               *plan->landmark(landmark + 1) == plan->landmark_before(landmark + 1));
@@ -216,6 +215,31 @@ static inline long step_through(const step_plan_t *plan, void (*before)(void), i
     }
 }
 
+/* Do hardware watchpoints stop a process right after the store? `words` are two shared ones. */
+static inline int step_watchpoints_work(volatile uint64_t *words)
+{
+    const size_t registers = offsetof(struct user, u_debugreg);
+    const pid_t pid = step_fork();
+    int works = 0;
+
+    words[0] = words[1] = 0;
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
+            _exit(1);
+        STEP_MARK();
+        words[0] = 1;
+        words[1] = 1;
+        STEP_MARK();
+        _exit(0);
+    }
+    CHECK(step_stop(pid));
+    if (ptrace(PTRACE_POKEUSER, pid, registers, words) == 0)
+        works = !step_to_store(pid, words) && words[0] == 1 && words[1] == 0;
+    step_kill(pid);
+    words[0] = words[1] = 0;
+    return works;
+}
+
 /* Can processes be traced and stepped here? Says why not. */
 static inline const char *step_unavailable(void)
 {
@@ -242,6 +266,12 @@ static inline const char *step_unavailable(void)
 }
 
 #else
+
+static inline int step_watchpoints_work(volatile uint64_t *words)
+{
+    (void)words;
+    return 0;
+}
 
 static inline const char *step_unavailable(void)
 {

@@ -138,7 +138,7 @@ static int run(kind_t *kind, const char *build, long kills)
 int main(int argc, char **argv)
 {
     const char *filter = argc > 5 ? argv[5] : "", *why;
-    int failed = 0, all;
+    int failed = 0, all, watchpoints;
     long kills;
 
     if (argc < 5) {
@@ -158,6 +158,7 @@ int main(int argc, char **argv)
     step_pin(&all_cores, getenv("KILL_CORE") ? atoi(getenv("KILL_CORE")) : 0); /* tracer and tracee take turns anyway */
     judge_is_strict();
     scratch_make();
+    watchpoints = step_watchpoints_work(scratch->words);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         step_plan_t *plan = &kinds[i].plan;
 
@@ -166,7 +167,9 @@ int main(int argc, char **argv)
             plan->every_landmark = 0;
             plan->dense = 64;
         }
-        if (strstr(kinds[i].name, filter))
+        if (plan->landmark && !watchpoints)
+            printf("NOT VERIFIED: %s: no hardware watchpoints here\n", kinds[i].name);
+        else if (strstr(kinds[i].name, filter))
             failed += !run(&kinds[i], argv[1], kills);
     }
     for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)

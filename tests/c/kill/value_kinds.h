@@ -130,6 +130,7 @@ static uint64_t value_read(const mft_seqlock_t *reader, uint64_t epoch_of_the_de
 
 static void value_after(step_end_t end)
 {
+    const uint64_t next_cell = (derived((uint64_t)tally.kills, 0, 0) >> 32) % MFT_SEQLOCK_CELLS;
     mft_seqlock_t writer, fresh;
     uint64_t words[512], word, next, seen = value_read(&value_reader, scratch->epoch);
 
@@ -146,7 +147,7 @@ static void value_after(step_end_t end)
     next = succeed(&value_segment, MFT_SEQLOCK_WRITER, scratch->epoch, &word);
     CHECK(mft_seqlock_open(&writer, &value_segment) == MFT_OK);
     value_version = seen;
-    /* Once or more, so that the next writer starts in a cell that this round chooses; all of them come round. */
+    /* Once or more, so that the next writer starts in another cell than this one, and in time in each. */
     do {
         value_make(words, value_version + 1, next);
         if (mft_seqlock_write(&writer, words, next, (int64_t)(value_version + 1)) != value_version + 1)
@@ -154,7 +155,7 @@ static void value_after(step_end_t end)
         value_version++;
         value_epoch = next;
         value_read(&value_reader, next);
-    } while (tally_faults() == 0 && value_version % MFT_SEQLOCK_CELLS != (uint64_t)round_number % MFT_SEQLOCK_CELLS);
+    } while (tally_faults() == 0 && value_version % MFT_SEQLOCK_CELLS != next_cell);
     give_up(&value_segment, MFT_SEQLOCK_WRITER, word);
 }
 

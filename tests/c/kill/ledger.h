@@ -122,7 +122,7 @@ static inline void judge_is_strict(void)
 /* One line for people and, with tabs, one for the campaign. */
 static inline void tally_print(const char *name, const char *build, long places)
 {
-    printf("%-28s %-4s", name, build);
+    printf("%-29s %-4s", name, build);
     if (places)
         printf(" %5ld places", places);
     printf(" %6ld kills %6ld done", tally.kills, tally.done);

@@ -64,7 +64,7 @@ static void write_for_ever(void)
             book_changes(version, version + 1, epoch);
             book_apply(&child_master);
             mft_window_fill((mft_window_t *)words, BOOK_LEVELS, &child_master, 0);
-            ((mft_window_t *)words)->receive_ns = (int64_t)(version + 1);
+            ((mft_window_t *)words)->top.receive_ns = (int64_t)(version + 1);
         } else {
             value_make(words, version + 1, epoch);
         }

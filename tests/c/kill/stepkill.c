@@ -8,6 +8,7 @@
  * for a segment that has no name yet takes thousands of them (THIN). After SECONDS it is over: a hang is a failure.
  * Environment: KILL_CORE, on which of the cores; KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to.
  * Exit status 0: all held; 1: something did not; 77: processes cannot be traced here. */
+#include "byte_kinds.h"
 #include "histogram_kinds.h"
 #include "kind.h"
 #include "ring_kinds.h"
@@ -25,7 +26,7 @@ enum { THIN = 499 };
 static kind_t kinds[] = {
     RING_KIND("ring: push", producer, push),
     {"ring: claim and commit", producer_setup, ring_teardown, producer_before, claim_after,
-     STEPPED(producer_prepare, claim_operate, .dense = 240, .every_step = 7), 0, 0},
+     STEPPED(producer_prepare, claim_operate, .dense = 240, .every_step = 19), 0, 0},
     RING_KIND("ring: push_many", producer, push_many),
     RING_KIND("ring: pop", consumer, pop),
     RING_KIND("ring: peek and release", consumer, peek),
@@ -34,6 +35,12 @@ static kind_t kinds[] = {
      STEPPED(producer_prepare, push_operate), 0, 0},
     {"ring: pop, 64 bytes", consumer_setup_64, ring_teardown, consumer_before, pop_after,
      STEPPED(consumer_prepare, pop_operate), 0, 0},
+    {"messages: push", bytes_producer_setup, bytes_teardown, bytes_producer_before, bytes_push_after,
+     STEPPED(bytes_producer_prepare, bytes_push_operate), 0, 0},
+    {"messages: claim, put, commit", bytes_producer_setup, bytes_teardown, bytes_producer_before, bytes_claim_after,
+     STEPPED(bytes_producer_prepare, bytes_claim_operate, .dense = 240, .every_step = 29), 0, 0},
+    {"messages: peek, take, release", bytes_consumer_setup, bytes_teardown, bytes_consumer_before, bytes_take_after,
+     STEPPED(bytes_consumer_prepare, bytes_take_operate), 0, 0},
     {"seqlock: write 8 bytes", setup_8_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, write_operate), 0, 0},
     {"seqlock: write 2,400 bytes", setup_2400_bytes, value_teardown, landmarks_before, value_after,
@@ -66,6 +73,8 @@ static kind_t planted[] = {
      STEPPED(consumer_prepare, early_pop_operate), EXPECT(TORN), 0},
     {"planted: released half-copied", consumer_setup, ring_teardown, consumer_before, pop_many_after,
      STEPPED(consumer_prepare, early_pop_many_operate), EXPECT(TORN), 0},
+    {"planted: message before its length", bytes_producer_setup, bytes_teardown, bytes_producer_before,
+     bytes_push_after, STEPPED(bytes_producer_prepare, bytes_early_operate), EXPECT(TORN), 0},
     {"planted: version before cell", setup_2400_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, early_write_operate), EXPECT(TORN), 0},
     {"planted: one cell, odd and even", setup_8_bytes, value_teardown, value_before, classic_after,

@@ -227,8 +227,8 @@ static void book_make(uint64_t *words, uint64_t version, uint64_t epoch)
             w->levels[2 * i + (uint64_t)side] = book_level(side, i, version, epoch);
     w->top = (mft_book_top_t){.bid_ticks = w->levels[0].price_ticks, .bid_lots = w->levels[0].size_lots,
                               .ask_ticks = w->levels[1].price_ticks, .ask_lots = w->levels[1].size_lots,
-                              .n_bids = BOOK_LEVELS, .n_asks = BOOK_LEVELS};
-    w->receive_ns = (int64_t)version;
+                              .n_bids = BOOK_LEVELS, .n_asks = BOOK_LEVELS,
+                              .receive_ns = (int64_t)version};
 }
 
 static int book_whole(const uint64_t *words, uint64_t version, uint64_t epoch)
@@ -264,7 +264,7 @@ static void book_operate(void)
     STEP_MARK();
     book_apply(&child_master);
     mft_window_fill(w, BOOK_LEVELS, &child_master, 0);
-    w->receive_ns = (int64_t)(value_version + 1);
+    w->top.receive_ns = (int64_t)(value_version + 1);
     mft_seqlock_write(&child_writer, w, epoch, (int64_t)(value_version + 1));
     STEP_MARK();
 }

@@ -117,12 +117,17 @@ class Victims:
         process.start()
         return process
 
-    def kill_at_random(self, process: BaseProcess, meanwhile: Callable[[], None], signs: int | None = None) -> None:
-        """Kill it up to LONGEST_S after its sign of life (now and then before); it is then dead and not reaped.
+    def kill_at_random(
+        self, process: BaseProcess, meanwhile: Callable[[], None], signs: int | None = None, early: float = 0.2
+    ) -> None:
+        """Kill it up to LONGEST_S after its sign of life (in a part `early` of the calls after its start).
 
-        `signs` is how many signs of life there were before it was started; None: it gave its sign long ago.
+        It is then dead and not reaped. `signs` is how many signs of life there were before it was started; None: it
+        gave its sign long ago.
         """
-        at = time.monotonic() + self._rng.random() * LONGEST_S if signs is None or self._rng.random() < 0.2 else None
+        at = None
+        if signs is None or self._rng.random() < early:
+            at = time.monotonic() + self._rng.random() * LONGEST_S
         deadline = time.monotonic() + DEADLINE_S
         while at is None or time.monotonic() < at:
             if at is None and self.said[0] != signs:

@@ -213,11 +213,10 @@ def test_a_planted_bug_is_found(ring: SpscRing, bug: Any, fault: str) -> None:
     victims = Victims(multiprocessing.get_context("fork"))
     drain = Drain(ring.consumer())
     for turn in range(20):
-        drain.epoch = turn + 1
+        drain.epoch = drain.rx.producer_epoch + 1
         signs = victims.said[SIGNS]
         child = victims.start(bug, ring, turn)
-        victims._rng.seed(1)  # the first instant of this seed lies after the sign of life
-        victims.kill_at_random(child, drain, signs)
+        victims.kill_at_random(child, drain, signs, early=0)
         drain.to_the_end()
         child.join()
         if drain.fault:

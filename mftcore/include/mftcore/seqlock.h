@@ -42,7 +42,7 @@ enum { MFT_SEQLOCK_WRITER = 0 }; /* role */
 /* Whether the cell of `version` was untouched when `begun` was read. Unsigned: a damaged `begun` below `version` is
  * refused too. The tests plant a version of it that is always true. */
 #ifndef MFT_SEQLOCK_WHOLE
-#define MFT_SEQLOCK_WHOLE(version, begun) ((begun) - (version) < MFT_SEQLOCK_CELLS)
+#define MFT_SEQLOCK_WHOLE(version, begun) ((begun) - (version) < q->cells)
 #endif
 
 /* Shared: no pointers. Only the writer writes, but for the bell. */
@@ -63,6 +63,7 @@ typedef struct {
     uint64_t bytes;  /* of a record */
     uint64_t words;  /* of a record, the last one perhaps in part */
     uint64_t stride; /* words from cell to cell, whole cache lines */
+    uint64_t cells;  /* K, a power of two: MFT_SEQLOCK_CELLS, or more for a broadcast */
 } mft_seqlock_t;
 
 typedef struct {
@@ -78,26 +79,46 @@ static inline uint64_t mft_seqlock_stride(uint64_t bytes)
     return (words + 7) / 8 * 8;
 }
 
-/* Bytes of the data part for a record size; 0 when it makes no seqlock. */
+/* Bytes of the data part for so many cells (a power of two) of a record size; 0 when they make none. */
+static inline uint64_t mft_cells_data_bytes(uint64_t cells, uint64_t bytes)
+{
+    uint64_t all;
+
+    if (bytes == 0 || bytes > MFT_SEQLOCK_MAX_BYTES || cells < 2 || (cells & (cells - 1)) != 0 ||
+        __builtin_mul_overflow(cells, mft_seqlock_stride(bytes) * 8, &all) || all > (UINT64_C(1) << 60))
+        return 0;
+    return sizeof(mft_seqlock_shared_t) + all;
+}
+
+/* The same for a seqlock. */
 static inline uint64_t mft_seqlock_data_bytes(uint64_t bytes)
 {
-    if (bytes == 0 || bytes > MFT_SEQLOCK_MAX_BYTES)
-        return 0;
-    return sizeof(mft_seqlock_shared_t) + MFT_SEQLOCK_CELLS * mft_seqlock_stride(bytes) * 8;
+    return mft_cells_data_bytes(MFT_SEQLOCK_CELLS, bytes);
 }
 
 /* Checks the geometry once; every later index is modulo K, so no value of the shared words can lead out of bounds. */
-static inline int mft_seqlock_open(mft_seqlock_t *q, mft_segment_t *s)
+static inline int mft_cells_open(mft_seqlock_t *q, mft_segment_t *s, uint64_t cells)
 {
-    const uint64_t bytes = s->layout.record_bytes;
+    const uint64_t bytes = s->layout.record_bytes, needed = mft_cells_data_bytes(cells, bytes);
 
-    if (mft_seqlock_data_bytes(bytes) == 0 || s->data_bytes < mft_seqlock_data_bytes(bytes))
+    if (needed == 0 || s->data_bytes < needed)
         return MFT_E_CORRUPT;
     q->shared = (mft_seqlock_shared_t *)(void *)s->data;
     q->bytes = bytes;
     q->words = (bytes + 7) / 8;
     q->stride = mft_seqlock_stride(bytes);
+    q->cells = cells;
     return MFT_OK;
+}
+
+static inline int mft_seqlock_open(mft_seqlock_t *q, mft_segment_t *s)
+{
+    return mft_cells_open(q, s, MFT_SEQLOCK_CELLS);
+}
+
+static inline _Atomic(uint64_t) *mft_seqlock_cell(const mft_seqlock_t *q, uint64_t version)
+{
+    return q->shared->words + (version & (q->cells - 1)) * q->stride;
 }
 
 /* Writer only. Never blocks, never fails; returns the new version. */
@@ -107,7 +128,7 @@ static inline uint64_t mft_seqlock_write(mft_seqlock_t *q, const void *record, u
     /* relaxed: nobody else writes. A predecessor killed between the two stores left begun = version + 1; the cell it
      * was in is the one that is written again now. */
     const uint64_t version = atomic_load_explicit(&shared->version, memory_order_relaxed) + 1;
-    _Atomic(uint64_t) *const cell = shared->words + (version % MFT_SEQLOCK_CELLS) * q->stride;
+    _Atomic(uint64_t) *const cell = mft_seqlock_cell(q, version);
     const unsigned char *from = record;
     const uint64_t whole = q->bytes / 8;
     uint64_t word;
@@ -143,42 +164,47 @@ static inline uint64_t mft_seqlock_version(const mft_seqlock_t *q)
     return atomic_load_explicit(&q->shared->version, memory_order_relaxed);
 }
 
+/* Copies the first `bytes` (at most the record) of the value of a version that the caller has seen published. MFT_OK, or
+ * MFT_UNSTABLE: its cell was written over meanwhile, and the copy may hold anything. */
+static inline int mft_seqlock_copy(const mft_seqlock_t *q, uint64_t version, void *record, uint64_t bytes,
+                                   mft_stamp_t *stamp)
+{
+    _Atomic(uint64_t) *const cell = mft_seqlock_cell(q, version);
+    unsigned char *const to = record;
+    const uint64_t whole = bytes / 8;
+    uint64_t word, begun;
+
+    stamp->version = version;
+    stamp->epoch = atomic_load_explicit(&cell[MFT_CELL_EPOCH], MFT_SEQLOCK_WORD_ACQUIRE);
+    stamp->written_ns = (int64_t)atomic_load_explicit(&cell[MFT_CELL_WRITTEN_NS], MFT_SEQLOCK_WORD_ACQUIRE);
+#pragma GCC unroll 8
+    for (uint64_t i = 0; i < whole; i++) {
+        word = atomic_load_explicit(&cell[MFT_CELL_HEAD + i], MFT_SEQLOCK_WORD_ACQUIRE);
+        memcpy(to + 8 * i, &word, 8);
+    }
+    if (bytes % 8) {
+        word = atomic_load_explicit(&cell[MFT_CELL_HEAD + whole], MFT_SEQLOCK_WORD_ACQUIRE);
+        memcpy(to + 8 * whole, &word, bytes % 8);
+    }
+    /* relaxed: the acquire loads above keep it behind them. */
+    begun = atomic_load_explicit(&q->shared->begun, memory_order_relaxed);
+    return MFT_SEQLOCK_WHOLE(version, begun) ? MFT_OK : MFT_UNSTABLE;
+}
+
 /* Copies the first `bytes` of the newest value (at most the record). MFT_OK, or MFT_UNSTABLE after so many tries in
  * each of which the writer went round all cells. The copy may then hold anything. Version 0: nothing was copied. */
 static inline int mft_seqlock_read(const mft_seqlock_t *q, void *record, uint64_t bytes, mft_stamp_t *stamp)
 {
-    mft_seqlock_shared_t *const shared = q->shared;
-    unsigned char *const to = record;
-    uint64_t whole;
-
     if (bytes > q->bytes)
         bytes = q->bytes;
-    whole = bytes / 8;
     for (int tries = 0; tries < MFT_SEQLOCK_TRIES; tries++) {
-        const uint64_t version = atomic_load_explicit(&shared->version, MFT_SEQLOCK_VERSION_ACQUIRE);
-        _Atomic(uint64_t) *const cell = shared->words + (version % MFT_SEQLOCK_CELLS) * q->stride;
-        uint64_t word, begun;
+        const uint64_t version = atomic_load_explicit(&q->shared->version, MFT_SEQLOCK_VERSION_ACQUIRE);
 
-        stamp->version = version;
         if (version == 0) {
-            stamp->epoch = 0;
-            stamp->written_ns = 0;
+            *stamp = (mft_stamp_t){0};
             return MFT_OK;
         }
-        stamp->epoch = atomic_load_explicit(&cell[MFT_CELL_EPOCH], MFT_SEQLOCK_WORD_ACQUIRE);
-        stamp->written_ns = (int64_t)atomic_load_explicit(&cell[MFT_CELL_WRITTEN_NS], MFT_SEQLOCK_WORD_ACQUIRE);
-#pragma GCC unroll 8
-        for (uint64_t i = 0; i < whole; i++) {
-            word = atomic_load_explicit(&cell[MFT_CELL_HEAD + i], MFT_SEQLOCK_WORD_ACQUIRE);
-            memcpy(to + 8 * i, &word, 8);
-        }
-        if (bytes % 8) {
-            word = atomic_load_explicit(&cell[MFT_CELL_HEAD + whole], MFT_SEQLOCK_WORD_ACQUIRE);
-            memcpy(to + 8 * whole, &word, bytes % 8);
-        }
-        /* relaxed: the acquire loads above keep it behind them. */
-        begun = atomic_load_explicit(&shared->begun, memory_order_relaxed);
-        if (MFT_SEQLOCK_WHOLE(version, begun))
+        if (mft_seqlock_copy(q, version, record, bytes, stamp) == MFT_OK)
             return MFT_OK;
         mft_pause();
     }

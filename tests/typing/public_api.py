@@ -14,6 +14,10 @@ from mftcore import (
     BookReader,
     BookStamp,
     BookWriter,
+    ByteConsumer,
+    ByteProducer,
+    ByteRing,
+    BytesCounters,
     Doorbell,
     Histogram,
     HistogramRecorder,
@@ -82,6 +86,34 @@ def the_ring(tx: SpscProducer, rx: SpscConsumer, records: npt.NDArray[np.void]) 
     assert_type(tx.bind(records).push(), bool)
     assert_type(rx.bind(bytearray(8)), BoundPop)
     assert_type(rx.bind(bytearray(8)).pop(), bool)
+
+
+def messages(ring: ByteRing, tx: ByteProducer, rx: ByteConsumer) -> None:
+    assert_type(ByteRing.create(4096), ByteRing)
+    assert_type((ring.producer(), ring.consumer()), tuple[ByteProducer, ByteConsumer])
+    assert_type(ring.counters(), BytesCounters)
+    assert_type(tx.push(b"x"), bool)
+    assert_type(tx.push_many([b"x", bytearray(2)]), int)
+    assert_type(rx.pop(), bytes | None)
+    assert_type(rx.pop_many(3), list[bytes])
+    assert_type(rx.pop_wait(0.1), bytes | None)
+    with rx.peek() as peek:
+        assert_type(peek.view, memoryview | None)
+    with tx.claim(9) as claim:
+        assert_type(claim.view, memoryview | None)
+        claim.length = 3
+
+
+async def awaiting(rx: SpscConsumer, messages: ByteConsumer, reader: BookReader, out: npt.NDArray[np.void]) -> None:
+    assert_type(await rx.pop_async(), bytes)
+    assert_type(await messages.pop_async(), bytes)
+    assert_type(await reader.wait_async(0.1), bool)
+    async for record in rx:
+        assert_type(record, bytes)
+    async for part in rx.batches(out):
+        assert_type(part, npt.NDArray[Any])
+    async for message in messages:
+        assert_type(message, bytes)
 
 
 def the_seqlock(lock: Seqlock, writer: SeqlockWriter, reader: SeqlockReader) -> None:

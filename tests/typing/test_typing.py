@@ -1,6 +1,7 @@
 """The type checker accepts the examples and the public names as users write them, and refuses what it must."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,23 +10,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-NOT_TOLD = r"""
-# What stubtest need not tell: names that Cython adds, and constructors that refuse whatever they are given.
-.*\.__(reduce|setstate)_cython__
-.*\.__pyx_capi__
-.*\.__test__
-mftcore\..*\.(Handle|Endpoint|Lent|Segment|Stamp|BookStamp|MasterBook)\.__init__
-# Compiled classes that are not final are "disjoint bases", a word that type checkers learnt only lately.
-mftcore\.(endpoint\.Waitable|endpoint\.Handle|endpoint\.Endpoint|ring_end\.RingEnd|ring_end\.Lent|seqlock\.VersionReader|segment\.Segment)
-# Of two final classes, and of no use by itself.
-mftcore\.ring_end\.Bound
-# Aliases for annotations alone, and the buffer protocol, which has no such name before Python 3.12.
-mftcore\.endpoint\.WaitMode
-mftcore\.ring_end\.Bytes
-mftcore\.layout\.RecordType
-mftcore\.segment\.Segment\.__(release_)?buffer__
-"""
-"""Differences that stubtest is to pass over."""
+PASSED_OVER = re.compile(
+    r"""
+    .*\.__(reduce|setstate)_cython__\ .*          # what Cython adds
+    | .*\.__(pyx_capi|test)__\ .*
+    | .*\ is\ a\ disjoint\ base\ at\ runtime.*     # a word for compiled bases that stubs learnt only lately
+    | .*\.(Handle|Endpoint|Lent|Segment|Stamp|BookStamp|MasterBook)\.__init__\ .*  # they refuse any argument
+    | mftcore\.(ring_end\.Bound|sleeper\.Entry)\ is\ not\ present\ in\ stub  # of no use by themselves
+    | mftcore\.(endpoint\.WaitMode|ring_end\.Bytes|layout\.RecordType)\ .*  # for annotations alone
+    | mftcore\.segment\.Segment\.__(release_)?buffer__\ .*  # no such names before Python 3.12
+    """,
+    re.VERBOSE,
+)
+"""Differences between stubs and compiled modules that are none to a user."""
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mypy") is None, reason="mypy is not installed: pip install '.[dev]'"
@@ -61,11 +58,9 @@ def test_a_wrong_use_would_be_seen(tmp_path: Path) -> None:
     assert f"Found {wrong} errors" in result.stdout, result.stdout
 
 
-def test_the_stubs_declare_what_the_compiled_modules_have(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mypy.stubtest", "mftcore", "--concise", "--ignore-unused-allowlist"]
-    passed_over = tmp_path / "stubtest.txt"
-    passed_over.write_text(NOT_TOLD, encoding="utf-8")
-    result = subprocess.run(
-        [*command, "--allowlist", str(passed_over)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_the_stubs_declare_what_the_compiled_modules_have() -> None:
+    command = [sys.executable, "-m", "mypy.stubtest", "mftcore", "--concise"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = result.stdout.splitlines()
+    assert any("__pyx_capi__" in line for line in lines), result.stdout + result.stderr  # it did look at them
+    assert [line for line in lines if not PASSED_OVER.fullmatch(line)] == []

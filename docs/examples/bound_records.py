@@ -7,7 +7,7 @@ import numpy as np
 from mftcore import SpscRing
 
 PING = np.dtype([("sequence", "<u8"), ("text", "S56")])
-COUNT = 1_000
+COUNT = 200
 
 
 def echo(there: SpscRing, back: SpscRing) -> None:

@@ -19,7 +19,7 @@ PAGES = [
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     if "```python\n" in page.read_text(encoding="utf-8")
 ]
-HANG_S = 60
+HANG_S = 300  # on a machine that others keep busy, each hand-over waits for its turn
 AWAITED = {"crash-safety.md", "verification.md"}  # pages that may be linked to before they are there
 
 PROMISE = re.compile(r"^(?P<indent> *)(?P<expression>[^#\n]*[^#\s])  # -> (?P<value>[^;]+)(;.*)?$")

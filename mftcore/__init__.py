@@ -43,7 +43,7 @@ from mftcore.orders import Order, OrderManager, OrderState, OrderTableFull, Unkn
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
 from mftcore.version import __version__
-from mftcore.wait_modes import GapWatch, WaitChoice, choose_wait_mode
+from mftcore.wait_modes import GapWatch, WaitChoice, WaitMode, choose_wait_mode
 
 __all__ = [
     "BOOK_CROSSED",
@@ -93,6 +93,7 @@ __all__ = [
     "UnsafePath",
     "Unstable",
     "WaitChoice",
+    "WaitMode",
     "__version__",
     "choose_wait_mode",
     "get_include",

@@ -16,6 +16,7 @@ cdef extern from "mftcore/book.h" nogil:
         MFT_BOOK_RESYNCING
 
     const uint64_t MFT_BOOK_MOST_LEVELS
+    const unsigned MFT_BOOK_MAX_LEVELS
 
     ctypedef struct mft_level_t:
         int64_t price_ticks

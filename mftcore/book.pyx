@@ -12,13 +12,14 @@ from mftcore.seqlock cimport (
     MFT_SEQLOCK_WRITER,
     mft_seqlock_data_bytes,
     mft_seqlock_open,
+    mft_seqlock_read,
     mft_seqlock_ring,
     mft_seqlock_write,
 )
 
 import numpy
 
-from mftcore.endpoint import checked_name
+from mftcore.endpoint import checked_name, whole_number
 from mftcore.errors import LayoutError, RecordError
 
 LEVEL = numpy.dtype([("price_ticks", "<i8"), ("size_lots", "<i8"), ("outright_lots", "<i8")])
@@ -79,6 +80,13 @@ cdef class BookStamp:
         return "BookStamp(" + ", ".join(f"{name}={getattr(self, name)}" for name in names) + ")"
 
 
+cdef int64_t int64_of(object value, str what) except? -1:
+    """A time in ns or the like; an int quickly, anything else with a close look."""
+    if type(value) is int:
+        return value
+    return whole_number(value, -(1 << 63), (1 << 63) - 1, what)
+
+
 cdef const mft_level_t[::1] levels_of(object array, str side):
     """An (n, 3) int64 array or an array of LEVEL, as levels."""
     if type(array) is not numpy.ndarray:
@@ -122,11 +130,10 @@ cdef class MasterBook:
         The best bid is at or above the best ask.
     """
 
-    def __cinit__(self, int capacity=8192):
+    def __cinit__(self, capacity=8192):
         memset(&self.master, 0, sizeof(self.master))
-        if not 1 <= <uint64_t>capacity <= MFT_BOOK_MOST_LEVELS or capacity < 1:
-            raise RecordError(f"a book has room for 1 to {MFT_BOOK_MOST_LEVELS} levels a side, not {capacity}")
-        if mft_master_init(&self.master, capacity) != MFT_OK:
+        room = whole_number(capacity, 1, MFT_BOOK_MOST_LEVELS, "the room for levels a side of a book")
+        if mft_master_init(&self.master, room) != MFT_OK:
             raise MemoryError(f"no memory for a book of {capacity} levels a side")
 
     def __dealloc__(self):
@@ -244,7 +251,7 @@ cdef class SeqlockBook(Handle):
     VERSION = MFT_BOOK_VERSION
 
     @staticmethod
-    def create(str instrument not None, double tick_size, double lot_size, *, int levels=50, name=None):
+    def create(str instrument not None, double tick_size, double lot_size, *, levels=50, name=None):
         """Make a book that was never published.
 
         Raises
@@ -255,9 +262,8 @@ cdef class SeqlockBook(Handle):
             So much memory is not available; the name is taken.
         """
         cdef SeqlockBook self = SeqlockBook.__new__(SeqlockBook)
-        cdef uint64_t window_bytes = mft_window_bytes(levels) if levels > 0 else 0
-        if window_bytes == 0:
-            raise RecordError(f"a book window has 1 to 4,096 levels a side, not {levels}")
+        levels = whole_number(levels, 1, MFT_BOOK_MAX_LEVELS, "the number of levels a side of a window")
+        cdef uint64_t window_bytes = mft_window_bytes(levels)
         if not (0 < tick_size < 1e300 and 0 < lot_size < 1e300):
             raise RecordError(f"tick and lot must be positive and finite, not {tick_size} and {lot_size}")
         meta = json.dumps({"instrument": instrument, "tick_size": tick_size, "lot_size": lot_size})
@@ -302,7 +308,13 @@ cdef class SeqlockBook(Handle):
 
 @cython.final
 cdef class BookWriter(Endpoint):
-    """The writing end of a `SeqlockBook`; from `SeqlockBook.writer`."""
+    """The writing end of a `SeqlockBook`; from `SeqlockBook.writer`.
+
+    Attributes
+    ----------
+    epoch : int
+        Which writer this book has had, counted from 1.
+    """
 
     def __dealloc__(self):
         free(self.window)
@@ -311,16 +323,21 @@ cdef class BookWriter(Endpoint):
         self.window = <mft_window_t *>calloc(1, mft_window_bytes(book.levels))
         if self.window == NULL:
             raise MemoryError("no memory for a book window")
+        cdef mft_stamp_t s
         self.levels = book.levels
         self.open(book.segment, MFT_SEQLOCK_WRITER, "writer", -1)
         try:
             if mft_seqlock_open(&self.lock, &self.segment.seg) != MFT_OK:
                 self.segment.corrupt("the window does not fit the memory")
             ring_also(self, bell)
+            # what the last writer left, so that a `mark` before the first `publish` marks that and not an empty window
+            if mft_seqlock_read(&self.lock, self.window, self.lock.bytes, &s) != MFT_OK:
+                self.segment.corrupt("its newest window cannot be read although nobody writes")
         except BaseException:
             self.shut()
             raise
-        self.window.top.state = MFT_BOOK_EMPTY
+        if s.version == 0:
+            self.window.top.state = MFT_BOOK_EMPTY
         return 0
 
     cdef int usable(self) except -1:
@@ -332,7 +349,7 @@ cdef class BookWriter(Endpoint):
         self.ring_outer()
         return version
 
-    def publish(self, MasterBook master not None, *, int64_t exchange_time_ns, int64_t receive_ns, int state=0):
+    def publish(self, MasterBook master not None, *, exchange_time_ns, receive_ns, state=0):
         """Publish the best levels of a master book, as a whole; returns the version.
 
         Parameters
@@ -343,17 +360,29 @@ cdef class BookWriter(Endpoint):
             When that was received, CLOCK_MONOTONIC.
         state : int
             Flags to add; empty, one-sided and crossed are found by itself.
+
+        Raises
+        ------
+        RecordError
+            A time or flags that are no whole number; nothing was published.
         """
+        cdef int64_t exchange_ns = int64_of(exchange_time_ns, "exchange_time_ns")
+        cdef int64_t received_ns = int64_of(receive_ns, "receive_ns")
+        cdef uint32_t flags = whole_number(state, 0, 0xFFFFFFFF, "the state flags")
         self.check()
-        mft_window_fill(self.window, self.levels, &master.master, state)
-        self.window.exchange_time_ns = exchange_time_ns
-        self.window.top.receive_ns = receive_ns
+        mft_window_fill(self.window, self.levels, &master.master, flags)
+        self.window.exchange_time_ns = exchange_ns
+        self.window.top.receive_ns = received_ns
         return self.write()
 
-    def mark(self, int state):
-        """Publish the last window again with state flags added: it is stale, or known to be wrong."""
+    def mark(self, state):
+        """Publish the last window again with state flags added: it is stale, or known to be wrong.
+
+        The last window may be a predecessor's. Returns the version; `RecordError` for flags that are no whole number.
+        """
+        cdef uint32_t flags = whole_number(state, 0, 0xFFFFFFFF, "the state flags")
         self.check()
-        self.window.top.state |= <uint32_t>state
+        self.window.top.state |= flags
         return self.write()
 
 
@@ -366,8 +395,14 @@ cdef class BookReader(VersionReader):
     bids, asks : ndarray of LEVEL, shape (levels,), read-only
         Best first; filled anew by each `read`, the first ``n_bids`` and ``n_asks`` of its stamp count. The arrays stay
         the same: take views of their fields once (``price = reader.bids["price_ticks"]``).
+    version : int
+        Newest version; one load, for polling.
     unstable : int
         Readings that were given up after 64 attempts.
+    writer_alive : bool
+        Whether a live process holds the writing end; at most a millisecond old.
+    epoch : int
+        0: a reader holds no role.
     """
 
     cdef int start(self, SeqlockBook book) except -1:
@@ -458,6 +493,8 @@ cdef class BookReader(VersionReader):
         ------
         Unstable
             64 tries failed, in each of which the writer published 8 windows; the arrays were not touched. Counted.
+        ValueError
+            Arrays that are not one-dimensional, contiguous, writable and of LEVEL.
         """
         cdef uint32_t i
         cdef BookStamp stamp = self.fetch(max(bids.shape[0], asks.shape[0]))

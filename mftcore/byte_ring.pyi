@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, NamedTuple, final
 
-from typing_extensions import Buffer
-
 from mftcore.doorbell import Doorbell
-from mftcore.endpoint import Endpoint, Handle, WaitMode
+from mftcore.endpoint import Endpoint, Handle
 from mftcore.lent import Lent
+from mftcore.ring_end import Bytes
+from mftcore.wait_modes import WaitMode
 
 class BytesCounters(NamedTuple):
     pushed: int
@@ -31,12 +31,14 @@ class BytesEnd(Endpoint):
 
 @final
 class ByteProducer(BytesEnd):
-    def push(self, message: Buffer) -> bool: ...
-    def push_many(self, messages: Iterable[Buffer]) -> int: ...
-    def push_wait(self, message: Buffer, timeout_s: float | None, *, mode: WaitMode = "park") -> bool: ...
+    def push(self, message: Bytes) -> bool: ...
+    def push_many(self, messages: Iterable[Bytes]) -> int: ...
+    def push_wait(self, message: Bytes, timeout_s: float | None, *, mode: WaitMode = "park") -> bool: ...
     def claim(self, length: int) -> BytesClaim: ...
     @property
     def consumer_alive(self) -> bool: ...
+    @property
+    def consumer_epoch(self) -> int: ...
 
 @final
 class ByteConsumer(BytesEnd):
@@ -48,6 +50,8 @@ class ByteConsumer(BytesEnd):
     def peek(self) -> BytesPeek: ...
     @property
     def producer_alive(self) -> bool: ...
+    @property
+    def producer_epoch(self) -> int: ...
 
 @final
 class BytesClaim(Lent):

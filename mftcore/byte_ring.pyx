@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memcpy, memset
 
 from mftcore.doorbell cimport ring_also
-from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment
+from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment, mft_role_epoch
 
 from mftcore.endpoint import checked_name, whole_number
 from mftcore.errors import RecordError
@@ -165,6 +165,8 @@ cdef class ByteProducer(BytesEnd):
         Which producer this ring has had, counted from 1.
     consumer_alive : bool
         Whether a live process holds the other end; at most one millisecond old.
+    consumer_epoch : int
+        Which consumer the ring has had last; 0: none yet.
     """
 
     cdef void pushed(self) noexcept:
@@ -308,6 +310,11 @@ cdef class ByteProducer(BytesEnd):
     def consumer_alive(self):
         return self.peer_alive()
 
+    @property
+    def consumer_epoch(self):
+        self.check()
+        return mft_role_epoch(&self.segment.seg, MFT_BYTES_CONSUMER)
+
 
 @cython.final
 cdef class ByteConsumer(BytesEnd):
@@ -321,6 +328,8 @@ cdef class ByteConsumer(BytesEnd):
         Which consumer this ring has had, counted from 1.
     producer_alive : bool
         Whether a live process holds the other end; at most one millisecond old.
+    producer_epoch : int
+        Which producer the ring has had last; 0: none yet.
     """
 
     cdef void popped(self) noexcept:
@@ -433,6 +442,11 @@ cdef class ByteConsumer(BytesEnd):
     @property
     def producer_alive(self):
         return self.peer_alive()
+
+    @property
+    def producer_epoch(self):
+        self.check()
+        return mft_role_epoch(&self.segment.seg, MFT_BYTES_PRODUCER)
 
 
 @cython.final

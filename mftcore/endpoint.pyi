@@ -2,11 +2,11 @@
 
 from collections.abc import Coroutine, Iterable
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy.typing as npt
 
-WaitMode: TypeAlias = Literal["park", "yield", "spin"]
+from mftcore.wait_modes import WaitMode
 
 class Waitable: ...
 
@@ -34,6 +34,8 @@ class Handle(Waitable):
 class Endpoint(Waitable):
     @property
     def epoch(self) -> int: ...
+    @property
+    def port(self) -> int: ...
     def wait(self, timeout_s: float | None, *, mode: WaitMode = "park") -> bool: ...
     def wait_async(self, timeout_s: float | None = None) -> Coroutine[Any, Any, bool]: ...
     def close(self) -> None: ...

@@ -8,7 +8,7 @@ from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK, Segment
 
 import numpy
 
-from mftcore.endpoint import checked_name
+from mftcore.endpoint import checked_name, whole_number
 from mftcore.errors import RecordError
 
 
@@ -39,6 +39,8 @@ cdef class Histogram(Handle):
         Values recorded, negative ones not included.
     max_ns : int
     negative : int
+    name : str or None
+        None for anonymous memory.
     """
 
     KIND = MFT_KIND_HISTOGRAM
@@ -106,6 +108,8 @@ cdef class Histogram(Handle):
         """Return ``{"p50", "p90", "p99", "p999", "max", "count"}`` in ns of this and of other histograms together."""
         copy, largest = self.counts(), self.max_ns
         for other in others:
+            if not isinstance(other, Histogram):
+                raise TypeError(f"a Histogram is summed up with others of its kind, not with {other!r}")
             copy += other.counts()
             largest = max(largest, other.max_ns)
         total = int(copy.sum())
@@ -116,7 +120,13 @@ cdef class Histogram(Handle):
 
 @cython.final
 cdef class HistogramRecorder(Endpoint):
-    """The recording end of a `Histogram`; from `Histogram.recorder`."""
+    """The recording end of a `Histogram`; from `Histogram.recorder`.
+
+    Attributes
+    ----------
+    epoch : int
+        Which recorder this histogram has had, counted from 1.
+    """
 
     cdef int start(self, Segment segment) except -1:
         self.open(segment, MFT_HISTOGRAM_RECORDER, "recorder", -1)
@@ -132,23 +142,37 @@ cdef class HistogramRecorder(Endpoint):
     cdef int usable(self) except -1:
         raise TypeError("a recorder never waits")
 
-    def record(self, int64_t ns):
-        """Count one value."""
+    def record(self, ns):
+        """Count one value in ns.
+
+        Raises
+        ------
+        RecordError
+            No whole number.
+        """
+        cdef int64_t value = ns if type(ns) is int else whole_number(ns, -(1 << 63), (1 << 63) - 1, "a latency in ns")
         self.check()
-        mft_histogram_record(&self.histogram, ns)
+        mft_histogram_record(&self.histogram, value)
 
     def record_many(self, const int64_t[::1] values_ns not None):
-        """Count an int64 array of values."""
+        """Count an int64 array of values; ValueError or TypeError for anything else."""
         cdef Py_ssize_t i
         self.check()
         for i in range(values_ns.shape[0]):
             mft_histogram_record(&self.histogram, values_ns[i])
 
-    def record_corrected(self, int64_t ns, int64_t interval_ns):
+    def record_corrected(self, ns, interval_ns):
         """Count one value, and those that it hid from a loop that asks every `interval_ns` and waits for the answer.
 
         They are counted as `ns` less one interval, less two, and so on down to one interval (coordinated omission; the
         method is HdrHistogram's). Without a positive interval only the value itself is counted.
+
+        Raises
+        ------
+        RecordError
+            No whole number.
         """
+        cdef int64_t value = whole_number(ns, -(1 << 63), (1 << 63) - 1, "a latency in ns")
+        cdef int64_t interval = whole_number(interval_ns, -(1 << 63), (1 << 63) - 1, "an interval in ns")
         self.check()
-        mft_histogram_record_corrected(&self.histogram, ns, interval_ns)
+        mft_histogram_record_corrected(&self.histogram, value, interval)

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mftcore.doorbell import Doorbell
-from mftcore.endpoint import Handle, WaitMode
+from mftcore.endpoint import Handle
 from mftcore.ring_end import BoundPop, BoundPush, Bytes, Claim, Peek, RingEnd
+from mftcore.wait_modes import WaitMode
 
 class RingCounters(NamedTuple):
     pushed: int

@@ -209,6 +209,8 @@ cdef class SpscProducer(RingEnd):
     ----------
     record_size, capacity : int
         Bytes per record; records that fit.
+    dtype : numpy.dtype
+        Of a record.
     epoch : int
         Which producer this ring has had, counted from 1; the consumer sees it change when a dead one is succeeded.
     consumer_alive : bool
@@ -406,6 +408,8 @@ cdef class SpscConsumer(RingEnd):
     ----------
     record_size, capacity : int
         Bytes per record; records that fit.
+    dtype : numpy.dtype
+        Of a record.
     epoch : int
         Which consumer this ring has had, counted from 1.
     waiting : int

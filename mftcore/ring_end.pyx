@@ -25,6 +25,8 @@ cdef class RingEnd(Endpoint):
     ----------
     record_size, capacity : int
         Bytes per record; records that fit.
+    dtype : numpy.dtype
+        Of a record.
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -138,6 +140,11 @@ cdef class Claim(RecordsLent):
 
     They become visible together when the block ends; if it ends by an exception, none does. ``len(claim)`` is how many
     were to be had: 0 when the ring is full, fewer than asked for at the end of its memory.
+
+    Attributes
+    ----------
+    records, view, used
+        The records as an array, their memory as bytes, and how many of them count: see `RecordsLent`.
     """
 
     cdef int lend(self) except -1:
@@ -164,6 +171,11 @@ cdef class Peek(RecordsLent):
     They go back to the producer when the block ends; if it ends by an exception, or this process by a kill, they are
     seen again. ``len(peek)`` is how many there were: 0 when the ring is empty, fewer than asked for at the end of its
     memory.
+
+    Attributes
+    ----------
+    records, view, used
+        The records as an array, their memory as bytes, and how many of them count: see `RecordsLent`.
     """
 
     cdef int lend(self) except -1:

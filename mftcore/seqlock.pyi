@@ -33,6 +33,8 @@ class Seqlock(Handle):
 
 @final
 class SeqlockWriter(Endpoint):
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
     def write(self, record: Bytes) -> int: ...
 
 class VersionReader(Endpoint):
@@ -45,5 +47,7 @@ class VersionReader(Endpoint):
 
 @final
 class SeqlockReader(VersionReader):
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
     def read(self) -> tuple[bytes, Stamp]: ...
     def read_into(self, buffer: Bytes) -> Stamp: ...

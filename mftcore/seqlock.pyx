@@ -138,12 +138,14 @@ cdef class Seqlock(Handle):
 
 @cython.final
 cdef class SeqlockWriter(Endpoint):
-    """The writing end of a `Seqlock`; from `Seqlock.writer`. Never locks, never enters the kernel.
+    """The writing end of a `Seqlock`; from `Seqlock.writer`. Never locks, and enters the kernel only to wake sleepers.
 
     Attributes
     ----------
     epoch : int
         Which writer this seqlock has had, counted from 1.
+    dtype : numpy.dtype
+        Of the record.
     """
 
     cdef int start(self, Segment segment, object bell) except -1:
@@ -254,8 +256,16 @@ cdef class SeqlockReader(VersionReader):
 
     Attributes
     ----------
+    version : int
+        Newest version; one load, for polling.
     unstable : int
         Readings that were given up after 64 attempts.
+    writer_alive : bool
+        Whether a live process holds the writing end; at most a millisecond old.
+    dtype : numpy.dtype
+        Of the record.
+    epoch : int
+        0: a reader holds no role.
     """
 
     cdef int start(self, Segment segment) except -1:

@@ -12,10 +12,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 from mftcore.control_groups import groups_above, number_in, text_of
+from mftcore.endpoint import whole_number
 from mftcore.errors import RecordError
+
+WaitMode = Literal["park", "yield", "spin"]
+"""How one wait goes on; `choose_wait_mode` also takes ``auto``."""
 
 WAIT_MODES: Final = ("auto", "park", "yield", "spin")
 PROBE_S: Final = 0.05
@@ -51,7 +55,7 @@ class CoreLoad(NamedTuple):
 class WaitChoice(NamedTuple):
     """A wait mode and, in one phrase for the log, why."""
 
-    mode: str
+    mode: WaitMode
     reason: str
 
 
@@ -135,7 +139,7 @@ def choose_wait_mode(
             'share them, else "park"'
         )
     if asked != "auto":
-        return WaitChoice(asked, "as asked")
+        return WaitChoice(cast(WaitMode, asked), "as asked")
     allowed = quota()
     if allowed is not None:
         return WaitChoice("park", f"a CPU quota of {allowed:g} cores is set")
@@ -169,8 +173,9 @@ class GapWatch:
     """
 
     def __init__(self, longest_ns: int = LONGEST_GAP_NS, most: int = 20, within_ns: int = 10_000_000_000) -> None:
-        if longest_ns < 1 or most < 1 or within_ns < 1:
-            raise RecordError("a gap, how many are too many, and in what time, are at least 1")
+        longest_ns = whole_number(longest_ns, 1, 1 << 62, "a gap in ns")
+        most = whole_number(most, 1, 1 << 20, "how many gaps are too many")
+        within_ns = whole_number(within_ns, 1, 1 << 62, "the time in ns in which they are")
         self.gaps = 0
         self._longest_ns = longest_ns
         self._within_ns = within_ns

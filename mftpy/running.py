@@ -99,19 +99,20 @@ def run(
                 gone = True
                 running.fail(error)
 
-        display.start(view.banner)
         stopped_ns = 0
-        try:
-            outcome = supervisor.run(duration_s, observe)
-        finally:
-            stopped_ns = supervisor.stopped_ns or time.monotonic_ns()
-            if supervisor.links is not None:
-                with contextlib.suppress(MftpyError):
-                    latency = supervisor.links.latency.summary()
-            view.close()
-            display.stop()
-            if supervisor.links is not None:
-                supervisor.links.close()
+        with supervisor.heeding_signals():
+            display.start(view.banner)
+            try:
+                outcome = supervisor.run(duration_s, observe)
+            finally:
+                stopped_ns = supervisor.stopped_ns or time.monotonic_ns()
+                if supervisor.links is not None:
+                    with contextlib.suppress(MftpyError):
+                        latency = supervisor.links.latency.summary()
+                view.close()
+                display.stop()
+                if supervisor.links is not None:
+                    supervisor.links.close()
         summary = summarise(
             run_id=run_id,
             config=config,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import FrameType
@@ -106,23 +107,28 @@ class Supervisor:
     def run(self, duration_s: float | None, observe: Callable[[Supervisor], None]) -> Outcome:
         """Run until a signal, `duration_s` after both sides could be quoted, the end of a recording, or a failure.
 
-        `observe` is called several times a second from this thread, for the view.
+        `observe` is called several times a second from this thread, for the view. Call it inside `heeding_signals`.
         """
+        try:
+            self._start()
+            self._watch(duration_s, observe)
+        except MftpyError as error:
+            self.fail(error)
+        finally:
+            self.phase = "stopping"
+            observe(self)
+            self._stop(observe)
+        return self.outcome
+
+    @contextlib.contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Let the signals that end a run end it in order, inside the block: from the first word that is shown on."""
         before = {number: signal.signal(number, self._on_signal) for number in END_SIGNALS}
         try:
-            try:
-                self._start()
-                self._watch(duration_s, observe)
-            except MftpyError as error:
-                self.fail(error)
-            finally:
-                self.phase = "stopping"
-                observe(self)
-                self._stop(observe)
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return self.outcome
 
     def request_stop(self, why: str) -> None:
         """End the run in order, at the next opportunity."""

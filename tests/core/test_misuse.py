@@ -17,13 +17,17 @@ import pytest
 
 import mftcore
 from mftcore import (
+    BOOK_STALE,
     ClosedError,
     Doorbell,
     ForkedError,
+    GapWatch,
     Histogram,
     LayoutError,
     MasterBook,
+    RecordError,
     RoleBusy,
+    SeqlockBook,
     SpscRing,
     wait_any,
 )
@@ -389,3 +393,34 @@ def test_a_percentile_is_a_value_that_so_much_of_the_values_does_not_exceed(perc
     with Histogram.create() as histogram:
         histogram.recorder().record_many(np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000]))
         assert histogram.percentile(percent) == expected
+
+
+def test_a_successor_that_marks_the_book_before_it_publishes_marks_what_was_left() -> None:
+    master = MasterBook()
+    master.snapshot(np.array([[10, 1, 1]]), np.array([[12, 2, 2]]))
+    with SeqlockBook.create("X", 0.1, 0.1, levels=2) as book:
+        first = book.writer()
+        first.publish(master, exchange_time_ns=5, receive_ns=6)
+        first.close()
+        book.writer().mark(BOOK_STALE)
+        stamp = book.reader().read()
+        assert (stamp.epoch, stamp.state, stamp.bid_ticks, stamp.receive_ns) == (2, BOOK_STALE, 10, 6)
+
+
+def test_a_fraction_is_never_cut_off_in_silence() -> None:
+    with SeqlockBook.create("X", 0.1, 0.1) as book, Histogram.create() as histogram:
+        writer, recorder, master = book.writer(), histogram.recorder(), MasterBook()
+        for call in (
+            lambda: MasterBook(5.7),
+            lambda: SeqlockBook.create("X", 0.1, 0.1, levels=2.9),
+            lambda: writer.publish(master, exchange_time_ns=1.5, receive_ns=1),
+            lambda: writer.publish(master, exchange_time_ns=1, receive_ns=1, state=0.5),
+            lambda: writer.mark(1.5),
+            lambda: recorder.record(1.7),
+            lambda: recorder.record_corrected(3.9, 1),
+            lambda: recorder.record_corrected(3, 1.5),
+            lambda: GapWatch(1.5),
+        ):
+            with pytest.raises(RecordError):
+                call()
+        assert (histogram.count, book.reader().version) == (0, 0)

@@ -17,9 +17,8 @@ PASSED_OVER = re.compile(
     | .*\ is\ a\ disjoint\ base\ at\ runtime.*     # a word for compiled bases that stubs learnt only lately
     | .*\.(Handle|Endpoint|Lent|Segment|Stamp|BookStamp|MasterBook)\.__init__\ .*  # they refuse any argument
     | .*\.__(deep)?copy__\ is\ not\ present\ in\ stub  # called by the copy module alone
-    | mftcore\.(endpoint\.Endpoint\.port|seqlock\.Seqlock(Reader|Writer)\.dtype)\ .*  # not declared
     | mftcore\.(ring_end\.Bound|sleeper\.Entry)\ is\ not\ present\ in\ stub  # of no use by themselves
-    | mftcore\.(endpoint\.WaitMode|ring_end\.Bytes|layout\.RecordType)\ .*  # for annotations alone
+    | mftcore\.(wait_modes\.WaitMode|ring_end\.Bytes|layout\.RecordType)\ .*  # for annotations alone
     | mftcore\.segment\.Segment\.__(release_)?buffer__\ .*  # no such names before Python 3.12
     """,
     re.VERBOSE,

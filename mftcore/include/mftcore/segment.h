@@ -301,7 +301,7 @@ static inline int mft_segment_make(mft_segment_t *s, const mft_spec_t *spec)
     return rc;
 }
 
-/* Everything is in place: let others in. Anonymous: by handing on the descriptor. Named: mft_segment_publish_named in named.h. */
+/* Everything is in place: let others in. Anonymous: by handing on the descriptor. Named: mft_named_publish in named.h. */
 static inline void mft_segment_publish(mft_segment_t *s)
 {
     /* SYNC ready, with the acquire in mft_segment_attach: who sees it sees the whole header and the data as the

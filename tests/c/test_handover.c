@@ -46,7 +46,7 @@ static void two_threads(void *(*one)(void *), void *(*other)(void *))
 
 static void *fill_and_publish(void *nothing)
 {
-    memset(segment.data, 0x5A, 64);
+    plain = 42; /* no memset: gcc expands it in place and does not show it to the sanitizer */
     mft_segment_publish(&segment);
     return nothing;
 }
@@ -59,8 +59,7 @@ static void *wait_until_ready(void *nothing)
     CHECK(fstat(mine.fd, &st) == 0);
     while (mft_segment_check(&mine, MFT_KIND_RING, 1, &st) != MFT_OK)
         sched_yield();
-    for (int i = 0; i < 64; i++)
-        CHECK(segment.data[i] == 0x5A);
+    CHECK(plain == 42);
     return nothing;
 }
 

@@ -164,6 +164,8 @@ static void a_damaged_role_word_is_neither_believed_nor_displaced(void)
     atomic_store(&segment.header->roles[2].owner, 1);
     CHECK(mft_role_claim(&segment, 2, &epoch, &holder) == MFT_E_CORRUPT && holder == 1);
     CHECK(atomic_load(&segment.header->roles[2].owner) == 1);
+    atomic_store(&segment.header->roles[2].owner, 4194303); /* it names nobody: without its check bits it would be dead */
+    CHECK(mft_role_claim(&segment, 2, &epoch, &holder) == MFT_E_CORRUPT && holder == 4194303);
     atomic_store(&segment.header->roles[3].epoch, 1);
     CHECK(mft_role_claim(&segment, 3, &epoch, &holder) == MFT_E_CORRUPT);
     CHECK(atomic_load(&segment.header->roles[3].owner) == 0); /* and the role is not left held */
@@ -250,10 +252,25 @@ static void a_read_never_goes_past_the_record(void)
 
     make(MFT_KIND_SEQLOCK, MFT_SEQLOCK_CELLS, 8, mft_seqlock_data_bytes(8));
     CHECK(mft_seqlock_open(&q, &segment) == MFT_OK);
-    mft_seqlock_write(&q, &value, 1, 1);
     memset(out, 0xEE, sizeof out);
+    CHECK(mft_seqlock_read(&q, out, sizeof out, &stamp) == MFT_OK && stamp.version == 0 && out[0] == 0xEE);
+    mft_seqlock_write(&q, &value, 1, 1);
     CHECK(mft_seqlock_read(&q, out, sizeof out, &stamp) == MFT_OK && out[7] == 0x11 && out[8] == 0xEE);
     mft_segment_detach(&segment);
+}
+
+static void a_path_is_no_name(void)
+{
+    const char *bad[] = {"a/b", "a b", "a\nb", "\xC3\xA4", "", ".a"};
+    char text[202];
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!mft_name_ok(bad[i]));
+    memset(text, 'x', 201);
+    text[201] = 0;
+    CHECK(!mft_name_ok(text));
+    text[200] = 0;
+    CHECK(mft_name_ok(text) && mft_name_ok("a.b_c-9"));
 }
 
 int main(void)
@@ -267,6 +284,7 @@ int main(void)
     RUN(structures_do_not_open_what_is_too_small_for_them);
     RUN(no_value_falls_out_of_the_histogram);
     RUN(a_level_at_either_limit_is_refused);
+    RUN(a_path_is_no_name);
     RUN(a_read_never_goes_past_the_record);
     return 0;
 }

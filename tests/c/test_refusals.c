@@ -231,10 +231,10 @@ static void no_value_falls_out_of_the_histogram(void)
 
 static void a_level_at_either_limit_is_refused(void)
 {
-    const int64_t limit = MFT_BOOK_LIMIT;
-    const mft_level_t bad[] = {{limit, 1, 1},  {-limit, 1, 1}, {1, -1, 1},      {1, limit, 1},
-                               {1, 1, -1},     {1, 1, limit},  {INT64_MIN, 1, 1}};
-    const mft_level_t good[] = {{limit - 1, limit - 1, limit - 1}, {1 - limit, 0, 0}};
+    const int64_t limit = MFT_BOOK_LIMIT, lots = MFT_BOOK_SIZE_LIMIT;
+    const mft_level_t bad[] = {{limit, 1, 1}, {-limit, 1, 1}, {1, -1, 1},       {1, lots, 1},
+                               {1, 1, -1},    {1, 1, lots},   {INT64_MIN, 1, 1}};
+    const mft_level_t good[] = {{limit - 1, lots - 1, lots - 1}, {1 - limit, 0, 0}};
     const mft_level_t second[] = {{1, 1, 1}, {1, -1, 1}};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -61,7 +61,7 @@ class BookBesideTwoDicts(RuleBasedStateMachine):
         self.twin = ({}, {})
         self._change((bids, asks))
 
-    @rule(bids=sides, asks=sides, bad=st.sampled_from([(2**53, 1, 1), (1, -1, 1), (1, 1, 2**53)]))
+    @rule(bids=sides, asks=sides, bad=st.sampled_from([(2**53, 1, 1), (1, -1, 1), (1, 1, 2**60)]))
     def refuse_a_whole_message_for_one_level(self, bids: list[Level], asks: list[Level], bad: Level) -> None:
         try:
             self.master.apply(rows(bids), rows([*asks, bad]))

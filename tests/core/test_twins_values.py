@@ -61,7 +61,7 @@ class SeqlockBesideItsLastValue(RuleBasedStateMachine):
 
 
 class HistogramBesideAList(RuleBasedStateMachine):
-    """The twin keeps every value; a percentile is that of the rounded rank or at most 1/128 above it."""
+    """The twin keeps every value; a percentile is at most 1/128 above the exact one, and never below it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ class HistogramBesideAList(RuleBasedStateMachine):
     def percentile(self, percent: int) -> None:
         if not self.values:
             return
-        rank = (percent * len(self.values) + 50) // 100  # rounded: a percentile between two values may be either
-        exact = sorted(self.values)[max(rank, 1) - 1]
+        rank = -(-percent * len(self.values) // 100)  # upwards: so many per cent do not exceed it
+        exact = sorted(self.values)[rank - 1]
         assert exact <= self.histogram.percentile(percent) <= exact + exact // 128
 
     @invariant()

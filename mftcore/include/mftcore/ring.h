@@ -92,7 +92,7 @@ static inline int mft_ring_open(mft_ring_t *r, mft_segment_t *s)
         /* head before tail: it only moves towards tail. With both sides at work tail may still have gone a round
          * between the two loads; then look again. The holder of a role sees one of them stand still. */
         head = atomic_load_explicit(&r->shared->head, memory_order_acquire);
-        tail = atomic_load_explicit(&r->shared->tail, memory_order_acquire);
+        tail = atomic_load_explicit(&r->shared->tail, memory_order_relaxed); /* what is used is read anew, with acquire */
         if (tail - head <= r->capacity) {
             r->head_seen = head;
             r->tail_seen = head;
@@ -369,7 +369,7 @@ typedef struct {
 static inline void mft_ring_counters(const mft_ring_t *r, mft_ring_counters_t *c)
 {
     c->popped = atomic_load_explicit(&r->shared->head, memory_order_acquire);
-    c->pushed = atomic_load_explicit(&r->shared->tail, memory_order_acquire);
+    c->pushed = atomic_load_explicit(&r->shared->tail, memory_order_relaxed);
     c->full = atomic_load_explicit(&r->shared->full, memory_order_relaxed);
     c->high_water = mft_ring_max(atomic_load_explicit(&r->shared->most_by_producer, memory_order_relaxed),
                                  atomic_load_explicit(&r->shared->most_by_consumer, memory_order_relaxed));

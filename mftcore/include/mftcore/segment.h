@@ -449,7 +449,7 @@ static inline int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoc
         }
         /* SYNC owner, with the release in mft_role_release: the last holder's stores come before ours. A killed one
          * released nothing, but its death was learnt from the kernel after its last store. */
-    } while (!atomic_compare_exchange_strong_explicit(&at->owner, &seen, self, memory_order_acq_rel,
+    } while (!atomic_compare_exchange_strong_explicit(&at->owner, &seen, self, memory_order_acquire,
                                                       memory_order_relaxed));
     count = atomic_load_explicit(&at->epoch, memory_order_relaxed);
     if (!mft_checked_ok(count)) {

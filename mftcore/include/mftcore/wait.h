@@ -58,12 +58,12 @@ _Static_assert(sizeof(mft_bell_t) == MFT_LINE, "processes share this layout");
  * who never sleep do not ask others to pay it. Returns how long the next sleep may be: a ringer that read the old
  * `wanted` a moment ago may have published and not rung, so the first sleep is short and only afterwards is every
  * ringer known to look (a store becomes visible to other cores within a microsecond, not within any stated number of
- * instructions). */
+ * instructions). Who comes second within that microsecond is bound by MFT_LONGEST_SLEEP_NS alone. */
 static inline int64_t mft_bell_want(mft_bell_t *b)
 {
     if (atomic_load_explicit(&b->wanted, memory_order_relaxed))
         return MFT_LONGEST_SLEEP_NS;
-    atomic_store_explicit(&b->wanted, 1, memory_order_seq_cst);
+    atomic_store_explicit(&b->wanted, 1, memory_order_relaxed); /* the fence of the arm that follows orders it */
     return MFT_FIRST_SLEEP_NS;
 }
 

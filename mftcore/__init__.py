@@ -19,6 +19,7 @@ from mftcore.book import (
     MasterBook,
     SeqlockBook,
 )
+from mftcore.broadcast import Broadcast, BroadcastReader, BroadcastWriter
 from mftcore.byte_ring import ByteConsumer, ByteProducer, ByteRing, BytesCounters
 from mftcore.doorbell import Doorbell
 from mftcore.endpoint import wait_any
@@ -55,6 +56,9 @@ __all__ = [
     "BookReader",
     "BookStamp",
     "BookWriter",
+    "Broadcast",
+    "BroadcastReader",
+    "BroadcastWriter",
     "ByteConsumer",
     "ByteProducer",
     "ByteRing",

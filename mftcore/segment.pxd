@@ -30,6 +30,7 @@ cdef extern from "mftcore/segment.h" nogil:
         MFT_KIND_HISTOGRAM
         MFT_KIND_DOORBELL
         MFT_KIND_BYTES
+        MFT_KIND_BROADCAST
         MFT_PARAMS
 
     ctypedef struct mft_layout_t:

@@ -18,6 +18,7 @@ cdef extern from "mftcore/seqlock.h" nogil:
     ctypedef struct mft_seqlock_t:
         mft_seqlock_shared_t *shared
         uint64_t bytes
+        uint64_t cells
 
     ctypedef struct mft_stamp_t:
         uint64_t version

@@ -37,7 +37,6 @@ cdef class BroadcastEnd(Endpoint):
     cdef readonly object dtype
 
     cdef int start(self, Broadcast broadcast, int role, str role_name, int peer) except -1
-    cdef int check_batch(self, object array, Py_ssize_t found) except -1
 
 
 cdef class BroadcastWriter(BroadcastEnd):

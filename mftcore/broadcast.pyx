@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.record_fit cimport check_batch, wrong_size
 from mftcore.segment cimport (
     MFT_E_CORRUPT,
     MFT_EMPTY,
@@ -16,14 +17,9 @@ from mftcore.segment cimport (
 )
 from mftcore.seqlock cimport mft_seqlock_ring, mft_seqlock_write
 
-import numpy
-
 from mftcore.endpoint import checked_name, whole_number
 from mftcore.errors import LayoutError, RecordError, Unstable
 from mftcore.layout import canonical_text, dtype_from_text, record_dtype
-
-
-cdef object ndarray = numpy.ndarray
 
 
 @cython.final
@@ -162,18 +158,6 @@ cdef class BroadcastEnd(Endpoint):
         self.dtype = broadcast.dtype
         return 0
 
-    cdef int check_batch(self, object array, Py_ssize_t found) except -1:
-        if type(array) is ndarray and array.dtype is not self.dtype and array.dtype != self.dtype:
-            if self.dtype.type is not numpy.void or self.dtype.names is not None:
-                if canonical_text(array.dtype) != canonical_text(self.dtype):
-                    raise RecordError(f"records of {self.segment.what} are {self.dtype}, this array has {array.dtype}")
-        if <uint64_t>found % self.cells.cells.bytes != 0:
-            raise RecordError(
-                f"a record of {self.segment.what} has {self.cells.cells.bytes} bytes, and this {type(array).__name__} of "
-                f"{found} is no whole number of them"
-            )
-        return 0
-
     @property
     def record_size(self):
         return self.cells.cells.bytes
@@ -228,10 +212,7 @@ cdef class BroadcastWriter(BroadcastEnd):
         try:
             self.check()
             if <uint64_t>view.len != self.cells.cells.bytes:
-                raise RecordError(
-                    f"a record of {self.segment.what} has {self.cells.cells.bytes} bytes, this {type(record).__name__} has "
-                    f"{view.len}"
-                )
+                wrong_size(self.segment, self.cells.cells.bytes, record, view.len)
             number = mft_seqlock_write(&self.cells.cells, view.buf, self.epoch, mft_now_ns())
             self.written()
         finally:
@@ -257,7 +238,7 @@ cdef class BroadcastWriter(BroadcastEnd):
         self.check()
         PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
         try:
-            self.check_batch(records, view.len)
+            check_batch(self.segment, self.dtype, self.cells.cells.bytes, records, view.len)
             self.check()
             count = <uint64_t>view.len // self.cells.cells.bytes
             number = mft_broadcast_newest(&self.cells)
@@ -350,10 +331,7 @@ cdef class BroadcastReader(BroadcastEnd):
         try:
             self.check()
             if <uint64_t>view.len != self.cells.cells.bytes:
-                raise RecordError(
-                    f"a record of {self.segment.what} has {self.cells.cells.bytes} bytes, this {type(buffer).__name__} has "
-                    f"{view.len}"
-                )
+                wrong_size(self.segment, self.cells.cells.bytes, buffer, view.len)
             return self.take(view.buf, &skipped)
         finally:
             PyBuffer_Release(&view)
@@ -383,7 +361,7 @@ cdef class BroadcastReader(BroadcastEnd):
         self.check()
         PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
         try:
-            self.check_batch(out, view.len)
+            check_batch(self.segment, self.dtype, self.cells.cells.bytes, out, view.len)
             self.check()
             count = <uint64_t>view.len // self.cells.cells.bytes
             at = <char *>view.buf

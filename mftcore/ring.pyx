@@ -21,6 +21,7 @@ from mftcore.ring_end cimport (
     mft_ring_data_bytes,
     mft_ring_open,
 )
+from mftcore.record_fit cimport check_batch, wrong_size
 from mftcore.segment cimport MFT_E_CORRUPT, MFT_KIND_RING, MFT_OK, Segment, mft_role_epoch
 
 from mftcore.endpoint import checked_name
@@ -271,7 +272,7 @@ cdef class SpscProducer(RingEnd):
         try:
             self.check()  # again: the record's own code has run and may have closed us
             if <uint64_t>view.len != self.ring.record_bytes:
-                self.wrong_size(record, view.len)
+                wrong_size(self.segment, self.ring.record_bytes, record, view.len)
             rc = mft_ring_push(&self.ring, view.buf)
             if rc == MFT_OK:
                 self.pushed()
@@ -309,7 +310,7 @@ cdef class SpscProducer(RingEnd):
         self.check()
         PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
         try:
-            self.check_batch(records, view.len)
+            check_batch(self.segment, self._dtype, self.ring.record_bytes, records, view.len)
             count = <uint64_t>view.len // self.ring.record_bytes
             if view.len < RELEASE_GIL_BYTES:
                 self.check()
@@ -482,7 +483,7 @@ cdef class SpscConsumer(RingEnd):
             try:
                 self.check()
                 if <uint64_t>view.len != self.ring.record_bytes:
-                    self.wrong_size(buffer, view.len)
+                    wrong_size(self.segment, self.ring.record_bytes, buffer, view.len)
                 rc = mft_ring_pop(&self.ring, view.buf)
                 if rc == MFT_OK:
                     self.popped()
@@ -520,7 +521,7 @@ cdef class SpscConsumer(RingEnd):
         self.check()
         PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
         try:
-            self.check_batch(out, view.len)
+            check_batch(self.segment, self._dtype, self.ring.record_bytes, out, view.len)
             count = <uint64_t>view.len // self.ring.record_bytes
             if view.len < RELEASE_GIL_BYTES:
                 self.check()

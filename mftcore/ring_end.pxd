@@ -57,8 +57,6 @@ cdef class RingEnd(Endpoint):
 
     cdef int start(self, Segment segment, object dtype, int role, str role_name, int peer, object bell) except -1
     cdef int bad(self, int64_t rc) except -1            # raises LayoutError
-    cdef int wrong_size(self, object what, Py_ssize_t found) except -1
-    cdef int check_batch(self, object array, Py_ssize_t found) except -1
 
     cdef inline void pushed(self) noexcept:
         """After a call that published: wake the consumer if it sleeps."""

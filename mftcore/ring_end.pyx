@@ -5,16 +5,13 @@ from cpython.buffer cimport PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.record_fit cimport check_batch, wrong_size
 from mftcore.segment cimport MFT_FULL, MFT_OK
 
 import numpy
 
 from mftcore.endpoint import whole_number
 from mftcore.errors import ClosedError, RecordError
-from mftcore.layout import canonical_text
-
-
-cdef object ndarray = numpy.ndarray
 
 
 @cython.no_gc_clear
@@ -53,21 +50,6 @@ cdef class RingEnd(Endpoint):
 
     cdef int bad(self, int64_t rc) except -1:
         return self.segment.corrupt(f"more records in it than fit, or more popped than pushed ({rc})")
-
-    cdef int wrong_size(self, object what, Py_ssize_t found) except -1:
-        raise RecordError(
-            f"a record of {self.segment.what} has {self.ring.record_bytes} bytes, this {type(what).__name__} has {found}"
-        )
-
-    cdef int check_batch(self, object array, Py_ssize_t found) except -1:
-        if type(array) is ndarray and array.dtype is not self._dtype and array.dtype != self._dtype:
-            # opaque bytes on either side: only the size can be compared
-            if self._dtype.type is not numpy.void or self._dtype.names is not None:
-                if canonical_text(array.dtype) != canonical_text(self._dtype):  # titles of fields make no difference
-                    raise RecordError(f"records of {self.segment.what} are {self._dtype}, this array has {array.dtype}")
-        if <uint64_t>found % self.ring.record_bytes != 0:
-            self.wrong_size(array, found)
-        return 0
 
     @property
     def record_size(self):
@@ -218,9 +200,9 @@ cdef class Bound:
         end.check()
         PyObject_GetBuffer(record, &self.record, flags)
         self.held = True
-        end.check_batch(record, self.record.len)
+        check_batch(end.segment, end._dtype, end.ring.record_bytes, record, self.record.len)
         if <uint64_t>self.record.len != end.ring.record_bytes:
-            end.wrong_size(record, self.record.len)
+            wrong_size(end.segment, end.ring.record_bytes, record, self.record.len)
         self.end = end
         return 0
 

@@ -6,10 +6,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.record_fit cimport wrong_size
 from mftcore.segment cimport MFT_KIND_SEQLOCK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 
 from mftcore.endpoint import checked_name
-from mftcore.errors import LayoutError, RecordError, Unstable
+from mftcore.errors import LayoutError, Unstable
 from mftcore.layout import canonical_text, dtype_from_text, record_dtype
 
 
@@ -196,10 +197,7 @@ cdef class SeqlockWriter(Endpoint):
         try:
             self.check()
             if <uint64_t>view.len != self.lock.bytes:
-                raise RecordError(
-                    f"a record of {self.segment.what} has {self.lock.bytes} bytes, "
-                    f"this {type(record).__name__} has {view.len}"
-                )
+                wrong_size(self.segment, self.lock.bytes, record, view.len)
             version = mft_seqlock_write(&self.lock, view.buf, self.epoch, mft_now_ns())
             mft_seqlock_ring(&self.lock)
             self.ring_outer()
@@ -310,10 +308,7 @@ cdef class SeqlockReader(VersionReader):
         try:
             self.check()
             if <uint64_t>view.len != self.lock.bytes:
-                raise RecordError(
-                    f"a record of {self.segment.what} has {self.lock.bytes} bytes, "
-                    f"this {type(buffer).__name__} has {view.len}"
-                )
+                wrong_size(self.segment, self.lock.bytes, buffer, view.len)
             self.fetch_value(view.buf, self.lock.bytes, &s)
             if s.version == 0:
                 memset(view.buf, 0, view.len)

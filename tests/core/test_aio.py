@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 import uvloop
 
 from mftcore import ByteRing, ClosedError, PeerDied, Seqlock, SpscRing, aio
+from tests.core.children import child
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 on_both_loops = pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS.keys())
@@ -23,17 +23,6 @@ on_both_loops = pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS.ke
 def run(new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[Any, Any, Any]) -> Any:
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(asyncio.wait_for(main, 60))
-
-
-@contextlib.contextmanager
-def child(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    process = multiprocessing.get_context("fork").Process(target=target, args=args, daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
 
 
 def send(ring: SpscRing, count: int, pause_every: int) -> None:

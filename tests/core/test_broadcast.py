@@ -1,10 +1,8 @@
 """The broadcast: every reader sees every record in order, or knows exactly how many it missed."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from mftcore import (
     RoleTaken,
     wait_any,
 )
+from tests.core.children import child
 
 NUMBERED = np.dtype([("number", "<u8"), ("epoch", "<u8"), ("copies", "<u8", (6,))])
 
@@ -84,17 +83,6 @@ class BroadcastBesideList(RuleBasedStateMachine):
 
 
 TestBroadcastBesideList = BroadcastBesideList.TestCase
-
-
-@contextlib.contextmanager
-def child(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    process = multiprocessing.get_context("fork").Process(target=target, args=args, daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
 
 
 def write_for_ever(broadcast: Broadcast) -> None:

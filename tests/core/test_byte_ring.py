@@ -5,8 +5,6 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from mftcore import (
     RoleTaken,
 )
 from mftcore.byte_ring import BytesClaim, BytesPeek
+from tests.core.children import child
 
 LEAST = 65536
 MOST = LEAST - 8
@@ -121,17 +120,6 @@ class ByteRingBesideDeque(RuleBasedStateMachine):
 
 
 TestByteRingBesideDeque = ByteRingBesideDeque.TestCase
-
-
-@contextlib.contextmanager
-def child(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    process = multiprocessing.get_context("fork").Process(target=target, args=args, daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
 
 
 def numbered(epoch: int, number: int) -> bytes:

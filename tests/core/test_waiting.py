@@ -1,12 +1,9 @@
 """Waiting: an endpoint sleeps until there is something to do, and learns of the other side's death."""
 
-import contextlib
-import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,21 +20,11 @@ from mftcore import (
     SpscRing,
     wait_any,
 )
+from tests.core.children import child
 
 Mode = Literal["park", "yield", "spin"]
 MODES: list[Mode] = ["park", "yield", "spin"]
 FOR_EVER_S = 60.0  # a lost wake-up shows as a sleep of ten milliseconds per record: still far from this
-
-
-@contextlib.contextmanager
-def child(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    process = multiprocessing.get_context("fork").Process(target=target, args=args, daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
 
 
 def echo(there: SpscRing, back: SpscRing, mode: Mode, count: int) -> None:

@@ -18,8 +18,11 @@ typedef struct {
     uint64_t words[RECORD / 8];
 } record_t;
 
+/* Unrolled in every ring alike: where the compiler decides for each, it does so for one and not for the other, and that
+ * alone halves or doubles the throughput. */
 static inline void fill(uint64_t *words, unsigned count, uint64_t number)
 {
+#pragma GCC unroll 128
     for (unsigned i = 0; i < count; i++)
         words[i] = number;
 }
@@ -29,6 +32,7 @@ static inline uint64_t wrong(const uint64_t *words, unsigned count, uint64_t num
 {
     uint64_t differences = 0;
 
+#pragma GCC unroll 128
     for (unsigned i = 0; i < count; i++)
         differences |= words[i] ^ number;
     return differences;

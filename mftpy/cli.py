@@ -1,4 +1,4 @@
-"""Arguments and exit codes: the only module that prints.
+"""Arguments and exit codes: the only module that prints, but for what is said when it cannot be imported.
 
 What is heavy (Numba, the exchange, the view) is imported by the command that needs it, so that ``--help`` is quick.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mftcore.version import __version__
-from mftpy.errors import ConfigError, MftpyError, ResourceError
+from mftpy.errors import ConfigError, MftpyError, ResourceError, not_installed
 
 if TYPE_CHECKING:
     from mftpy.processes.jobs import Credentials
@@ -144,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MftpyError as error:
         complain(str(error))
         return error.exit_code
+    except ModuleNotFoundError as missing:
+        complain(str(not_installed(missing)))
+        return not_installed(missing).exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -3,6 +3,8 @@
 Every message is one sentence (or two) that says what happened and what to do; it is printed as it stands.
 """
 
+import sys
+
 
 class MftpyError(Exception):
     """A failure that a user can act on.
@@ -39,6 +41,14 @@ class ResourceError(MftpyError):
     """The machine lacks memory, cores, a port, or another instance holds the name."""
 
     exit_code = 5
+
+
+def not_installed(missing: ModuleNotFoundError) -> ResourceError:
+    """What to say when this Python lacks a module of ours or of others: mostly an environment that is not activated."""
+    return ResourceError(
+        f"this Python ({sys.executable}) has no module {missing.name}; activate the virtual environment that mftpy was"
+        " installed into, or install it with: python -m pip install ."
+    )
 
 
 class HaltedError(MftpyError):

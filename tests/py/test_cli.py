@@ -70,6 +70,12 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, word, state):
     refused(mftpy(*arguments, **state), 2, word)
 
 
+@pytest.mark.parametrize("module", ["numpy", "msgspec"])  # the first is imported by mftcore, the second by a command
+def test_a_module_that_is_not_installed_is_named_with_what_to_do(module, state, tmp_path):
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('none', name={module!r})")
+    refused(mftpy("--duration", "1", PYTHONPATH=str(tmp_path), **state), 5, f"no module {module};", "pip install")
+
+
 def test_help_and_version_work_and_name_the_exit_codes():
     assert "exit codes" in mftpy("--help").stdout
     assert mftpy("--version").stdout.startswith("mftpy ")

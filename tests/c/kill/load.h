@@ -3,6 +3,7 @@
 #define LOAD_H
 
 #include "kind.h"
+#include <sched.h>
 
 /* Words of scratch: what children say, which nobody but they can know. */
 enum { SAID_FAULT, SAID_SEQUENCE, SAID_EPOCH, USED, LAST_EPOCH, STARTS, CONSUMERS, HOLDER, STOP, CLASSIC = 64 };
@@ -16,6 +17,14 @@ static uint64_t roll(uint64_t below)
     dice ^= dice >> 7;
     dice ^= dice << 17;
     return dice % below;
+}
+
+/* Now and then, let the others run: where they share this core, each would otherwise find the ring only full or empty,
+ * and be killed at the end of a time slice. */
+static void give_way(void)
+{
+    if (roll(32) == 0)
+        sched_yield();
 }
 
 static volatile uint64_t *say(int word)

@@ -75,6 +75,7 @@ static void produce(void)
         child_fault(WRONG, load_head(), epoch);
     for (;;) {
         push_some(epoch);
+        give_way();
         if (consumer_sleeps) {
             mft_ring_ring_records(&end_point);
             if (roll(8) == 0)
@@ -122,6 +123,7 @@ static void producer_under_load(void)
 
     while (!instant_has_come() && tally_faults() == 0) {
         drain(before + 1);
+        give_way();
         if (consumer_sleeps)
             sleep_if_empty();
     }
@@ -160,6 +162,7 @@ static void consume(void)
         const uint64_t head = load_head(), way = pop_record == mft_ring_pop ? roll(3) : 0;
         uint64_t count = 1 + roll(LOAD_BATCH);
 
+        give_way();
         if (way == 0) {
             count = pop_record(&end_point, words) == MFT_OK;
         } else if (way == 1) {
@@ -208,8 +211,10 @@ static void consumer_under_load(void)
         producer_epoch = take_role(&load_segment, MFT_RING_PRODUCER);
     choose_instant();
     pid = start(consume, (uint64_t)tally.kills + 1);
-    while (!instant_has_come())
+    while (!instant_has_come()) {
         push_some(producer_epoch);
+        give_way();
+    }
     kill_at_random(pid);
     judge_consumer(head, consumers);
     while (load_tail() - load_head() < LOAD_CAPACITY) { /* the survivor has exactly the room that was given back */
@@ -281,6 +286,7 @@ static int pop_given_back_early(mft_ring_t *r, void *record)
     if (!mft_ring_has_records(r))
         return MFT_EMPTY;
     atomic_store(&r->shared->head, head + 1);
+    give_way(); /* as a preemption does, which on a core of its own never comes here */
     memcpy(record, mft_ring_slot(r, head), r->record_bytes);
     return MFT_OK;
 }

@@ -42,6 +42,11 @@ class BuildInPlaceToo(build_ext):
     compiled modules in it, ``pip install . && python -m mftpy`` would fail there.
     """
 
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:  # one compiler per module and core; --parallel says otherwise
+            self.parallel = len(os.sched_getaffinity(0))
+
     def run(self):
         super().run()
         if self.inplace:

@@ -18,7 +18,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -43,6 +43,10 @@ quick = False
 
 class NotMeasured(Exception):  # noqa: N818 (an outcome, not an error)
     """A contestant that cannot take part here; the reason is shown in its place."""
+
+
+class Hung(RuntimeError):
+    """A side did not end in time; all of them were killed."""
 
 
 def repeats() -> int:
@@ -75,28 +79,36 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def pair(first: Side, second: Side, *, both: bool = False, timeout_s: float = 30) -> Any:
-    """Run two functions in two new processes, each on a core of its own; return what the first one, or both, return.
+def pair(first: Side, second: Side, *, both: bool = False) -> Any:
+    """Run two functions in two new processes, each on a core of its own; return what the first one, or both, return."""
+    answers = group([first, second])
+    return answers if both else answers[0]
 
-    Both get the same eight zeroed numbers in shared memory, to tell each other how far they are. If one fails or does
-    not end in time, both are killed and `RuntimeError` says what happened. They die with this process.
+
+def group(sides: Sequence[Side], timeout_s: float = 30) -> list[Any]:
+    """Run functions in new processes, the first on the first core, the others shared out over the rest.
+
+    All get the same eight zeroed numbers in shared memory, to tell each other how far they are. If one fails or does
+    not end in time, all are killed and `RuntimeError` or `Hung` says what happened. They die with this process.
     """
+    two_cores()
+    core, *rest = sorted(os.sched_getaffinity(0))
     marks = np.frombuffer(mmap.mmap(-1, 4096), np.int64, 8)
     context = multiprocessing.get_context("fork")
     children, ends = [], []
-    for core, side in zip(two_cores(), (first, second), strict=True):
-        here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_on_core, args=(core, side, marks, there, os.getpid()), daemon=False)
-        with warnings.catch_warnings():
-            # this process has threads of numerical libraries, which sleep: nothing of theirs is used in the child
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child.start()
-        there.close()
-        children.append(child)
-        ends.append(here)
     try:
-        answers = _answers(ends, time.monotonic() + timeout_s)
-        return answers if both else answers[0]
+        for i, side in enumerate(sides):
+            here, there = context.Pipe(duplex=False)
+            place = core if i == 0 else rest[(i - 1) % len(rest)]
+            child = context.Process(target=_on_core, args=(place, side, marks, there, os.getpid()), daemon=False)
+            with warnings.catch_warnings():
+                # this process has threads of numerical libraries, which sleep: nothing of theirs is used in the child
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child.start()
+            there.close()
+            children.append(child)
+            ends.append(here)
+        return _answers(ends, time.monotonic() + timeout_s)
     finally:
         for child in children:
             child.join(timeout=1)
@@ -130,7 +142,7 @@ def _answers(ends: list[Connection], deadline: float) -> list[Any]:
         missing = [end for i, end in enumerate(ends) if i not in answers]
         ready = wait(missing, max(deadline - time.monotonic(), 0))
         if not ready:
-            raise RuntimeError("did not end in time")
+            raise Hung("did not end in time")
         for end in ready:
             try:
                 good, value = end.recv()  # type: ignore[union-attr]
@@ -188,7 +200,7 @@ def contest(
 
     Each call of a contestant measures once and returns its figures. One that raises `NotMeasured` is shown with its
     reason. A turn that failed is noted; a contestant of ours without a single good turn fails the suite, a peer is then
-    shown with what happened to it. One "round" of pytest-benchmark is one turn of all. `key` names the figure that
+    shown with what happened to it. A peer that hung once is not tried again: it is shown as hung. One "round" of pytest-benchmark is one turn of all. `key` names the figure that
     ratios are made of.
     """
     table = _report.Table.of(measure, key)
@@ -207,6 +219,9 @@ def contest(
                 table.not_measured(name, str(reason))
                 continue
             except RuntimeError as error:
+                if isinstance(error, Hung) and not name.startswith(OURS):
+                    table.not_measured(name, f"hung: {error}")
+                    continue
                 failures[name] = str(error)
                 table.notes.append(f"{name}: a turn failed: {error}")
             table.add(name, found)
@@ -251,7 +266,7 @@ def c_program(source: str, *arguments: object, define: str = "") -> Figures:
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
-        raise RuntimeError("did not end in time") from None
+        raise Hung("did not end in time") from None
     if ran.returncode != 0:
         raise RuntimeError(f"bench/c/{source} failed: {ran.stderr.strip()}")
     figures: Figures = json.loads(ran.stdout)

@@ -4,20 +4,24 @@ Each is given what is best for it: exact bytes and no pickling where it allows t
 ring has, and a receiver that does not even look at what it got.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import importlib
 import importlib.util
+import mmap
 import multiprocessing
 import os
+import select
 import shutil
+import socket
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from _harness import NotMeasured, work_directory
-from _ways import BATCH, CAPACITY, Way
+from _ways import BATCH, Way, room
 
 FORK = multiprocessing.get_context("fork")
 
@@ -29,7 +33,7 @@ class Queue(Way):
     messages = 40_000
 
     def make(self) -> Any:
-        return FORK.Queue(CAPACITY)
+        return FORK.Queue(room(self.record_bytes))
 
     def sender(self, channel: Any) -> Callable[..., Any]:
         return channel.put  # type: ignore[no-any-return]
@@ -72,7 +76,84 @@ class Pipe(Way):
             end.close()
 
 
-def _import(name: str, distribution: str) -> Any:
+class OsPipe(Way):
+    """Bytes without boundaries: both sides know the length, and short messages lie in a pipe in one piece."""
+
+    name = "os.pipe"
+    calls = "sleeps"
+    rounds = 6_000
+    messages = 200_000
+
+    def make(self) -> tuple[int, int]:
+        ends = os.pipe()
+        with contextlib.suppress(OSError):  # the system's limit of all pipes of a user may be reached
+            fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, min(room(self.record_bytes) * self.record_bytes, 1 << 20))
+        return ends
+
+    def sender(self, channel: tuple[int, int]) -> Callable[..., Any]:
+        write, end = os.write, channel[1]
+        return lambda record: write(end, record)
+
+    def receiver(self, channel: tuple[int, int]) -> Callable[..., Any]:
+        read, end, size = os.read, channel[0], self.record_bytes
+        if size <= select.PIPE_BUF:
+            return lambda: read(end, size)
+        view = memoryview(bytearray(size))
+
+        def take() -> None:
+            got = 0
+            while got < size:
+                got += os.readv(end, [view[got:]])
+
+        return take
+
+    def close(self, channel: tuple[int, int]) -> None:
+        for end in channel:
+            os.close(end)
+
+
+class Stream(Way):
+    """A pair of connected Unix sockets; bytes without boundaries, as in a pipe."""
+
+    name = "socketpair STREAM"
+    calls = "sleeps"
+    rounds = 6_000
+    messages = 100_000
+    kind = socket.SOCK_STREAM
+
+    def make(self) -> tuple[socket.socket, socket.socket]:
+        ends = socket.socketpair(socket.AF_UNIX, self.kind)
+        for end in ends:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room(self.record_bytes) * self.record_bytes)
+        return ends
+
+    def sender(self, channel: Any) -> Callable[..., Any]:
+        return channel[0].sendall  # type: ignore[no-any-return]
+
+    def receiver(self, channel: Any) -> Callable[..., Any]:
+        recv, size, whole = channel[1].recv, self.record_bytes, socket.MSG_WAITALL
+        return lambda: recv(size, whole)
+
+    def close(self, channel: Any) -> None:
+        for end in channel:
+            end.close()
+
+
+class SeqPacket(Stream):
+    """The same with boundaries."""
+
+    name = "socketpair SEQPACKET"
+    kind = socket.SOCK_SEQPACKET
+
+    def sender(self, channel: Any) -> Callable[..., Any]:
+        return channel[0].send  # type: ignore[no-any-return]
+
+    def receiver(self, channel: Any) -> Callable[..., Any]:
+        recv, size = channel[1].recv, self.record_bytes
+        return lambda: recv(size)
+
+
+def import_peer(name: str, distribution: str) -> Any:
     if importlib.util.find_spec(name) is None:
         raise NotMeasured(f"{distribution} is not installed: pip install '.[bench]'")
     with warnings.catch_warnings():
@@ -87,9 +168,8 @@ class FasterFifo(Way):
     messages = 60_000
 
     def make(self) -> Any:
-        module = _import("faster_fifo", "faster-fifo")
-        room = CAPACITY * (self.record_bytes + 64)
-        return module.Queue(room, loads=bytes, dumps=bytes)
+        module = import_peer("faster_fifo", "faster-fifo")
+        return module.Queue(room(self.record_bytes) * (self.record_bytes + 64), loads=bytes, dumps=bytes)
 
     def sender(self, channel: Any) -> Callable[..., Any]:
         return channel.put  # type: ignore[no-any-return]
@@ -114,6 +194,45 @@ class FasterFifoBatch(FasterFifo):
             got += len(get_many(max_messages_to_get=BATCH))
 
 
+class ThreadsafeRing(Way):
+    """Bytes of any length in a ring that any buffer holds; full and empty are exceptions."""
+
+    name = "spsc-ring-threadsafe"
+    calls = "bytes"
+
+    def make(self) -> mmap.mmap:
+        if importlib.util.find_spec("spsc_ring_threadsafe") is None:
+            raise NotMeasured("spsc-ring-threadsafe is not installed: it needs CPython 3.14, and the extra 'bench'")
+        memory = mmap.mmap(-1, 1 << (room(self.record_bytes) * (self.record_bytes + 16)).bit_length())
+        importlib.import_module("spsc_ring_threadsafe").init(memory)
+        return memory
+
+    def sender(self, channel: mmap.mmap) -> Callable[..., Any]:
+        module = importlib.import_module("spsc_ring_threadsafe")
+        put, full = module.put, module.QueueFullError
+
+        def send(record: bytes) -> bool:
+            try:
+                put(channel, record)
+            except full:
+                return False
+            return True
+
+        return send
+
+    def receiver(self, channel: mmap.mmap) -> Callable[..., Any]:
+        module = importlib.import_module("spsc_ring_threadsafe")
+        get, empty = module.get, module.QueueEmptyError
+
+        def take() -> bytes | None:
+            try:
+                return get(channel)  # type: ignore[no-any-return]
+            except empty:
+                return None
+
+        return take
+
+
 class Zmq(Way):
     """A PAIR over a Unix socket."""
 
@@ -124,7 +243,7 @@ class Zmq(Way):
     made: ClassVar[int] = 0
 
     def make(self) -> str:
-        _import("zmq", "pyzmq")
+        import_peer("zmq", "pyzmq")
         Zmq.made += 1
         return str(work_directory() / f"zmq{Zmq.made}")
 
@@ -169,7 +288,7 @@ class Iceoryx(Way):
                 node.service_builder(iox2.ServiceName.new(channel))
                 .publish_subscribe(self.payload)
                 .enable_safe_overflow(False)
-                .subscriber_max_buffer_size(CAPACITY)
+                .subscriber_max_buffer_size(room(self.record_bytes))
                 .open_or_create()
             )
 
@@ -190,7 +309,7 @@ class Iceoryx(Way):
     def receiver(self, channel: str) -> Callable[..., Any]:
         service = self._service(channel)
         self.kept_receiver = service
-        return service.subscriber_builder().buffer_size(CAPACITY).create().receive  # type: ignore[no-any-return]
+        return service.subscriber_builder().buffer_size(room(self.record_bytes)).create().receive  # type: ignore[no-any-return]
 
     def close(self, channel: str) -> None:  # noqa: ARG002
         iceoryx_remove()
@@ -200,7 +319,7 @@ PREFIX = f"bench{os.getpid()}_"
 
 
 def iceoryx() -> Any:
-    return _import("iceoryx2", "iceoryx2")
+    return import_peer("iceoryx2", "iceoryx2")
 
 
 def iceoryx_node() -> tuple[Any, Any]:
@@ -221,3 +340,14 @@ def iceoryx_remove() -> None:
 
 
 PEERS: tuple[type[Way], ...] = (Iceoryx, FasterFifo, Zmq, Pipe, SimpleQueue, Queue)
+BYTE_PEERS: tuple[type[Way], ...] = (
+    Iceoryx,
+    ThreadsafeRing,
+    FasterFifo,
+    Zmq,
+    OsPipe,
+    Stream,
+    SeqPacket,
+    Pipe,
+    Queue,
+)

@@ -47,6 +47,7 @@ class Table:
 
     def not_measured(self, contestant: str, reason: str) -> None:
         self.absent[contestant] = reason
+        self.rows.pop(contestant, None)
 
     def value(self, contestant: str, figure: str = "") -> float | None:
         """Return the median over the repeats, the largest of all for ``max``; None: not measured."""

@@ -7,6 +7,14 @@ from _report import Table, ratio
 
 ROUND_TRIP = "round trip, 64-byte records, ns"
 THROUGHPUT = "throughput, 64-byte records, one way"
+MESSAGE_SIZES = (64, 1024, 65536)
+MESSAGE_TRIP = "round trip, messages of {:,} bytes, ns"
+MESSAGE_THROUGHPUT = "throughput, messages of {:,} bytes, one way"
+FAN_SATURATED = "broadcast to {} readers, saturating writer, records a reader"
+FAN_PACED = "broadcast to {} readers, paced, one way, ns"
+ASYNC_TRIP = "round trip between two event loops, 64-byte records, ns"
+ASYNC_RATE = "throughput to a task, 64-byte records"
+NOPYTHON = "inside nopython code, one process: {}, ns"
 READ_IDLE = "book window of 2,400 bytes, read, idle writer, ns"
 READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
 START = "starting, seconds"

@@ -15,6 +15,8 @@ from _harness import Figures, NotMeasured, meet, pair, percentiles, scaled
 import mftcore
 
 CAPACITY = 1024
+MOST_BYTES = 8 << 20  # of long messages, all ways have room for fewer
+LONG_BYTES = 4096  # longer messages are measured by fewer of them
 BATCH = 64
 PARTS = 10
 LONGEST_S = 0.5  # of one repeat: on a busy machine it has fewer parts
@@ -47,6 +49,11 @@ CALLS = {
     "bound": {"send_one": "while not send(): pass", "take_one": "while not take(): pass"},
     "sleeps": {"send_one": "send(record)", "take_one": "take()"},
 }
+
+
+def room(record_bytes: int) -> int:
+    """Return for how many messages of this size each way has room."""
+    return min(CAPACITY, MOST_BYTES // record_bytes)
 
 
 def _loops(calls: str) -> dict[str, Callable[..., None]]:
@@ -109,7 +116,7 @@ class Way:
 
     def round_trip(self) -> Figures:
         """A sends, B on another core sends it back, A has it: percentiles of single round trips."""
-        part = scaled(self.rounds) // PARTS
+        part = scaled(self._count(self.rounds)) // PARTS
         there, back = self.make(), self.make()
 
         def first(marks: Any) -> Figures:
@@ -128,7 +135,7 @@ class Way:
 
     def throughput(self) -> Figures:
         """As fast as both can: from A's first send until B has the last of the messages, after a warm-up."""
-        part = scaled(self.messages) // PARTS // BATCH * BATCH
+        part = max(scaled(self._count(self.messages)) // PARTS // BATCH, 1) * BATCH
         there = self.make()
 
         def first(marks: Any) -> Figures:
@@ -159,6 +166,9 @@ class Way:
             as_announced(marks, consume)
 
         return self._pair(first, second, there)
+
+    def _count(self, count: int) -> int:
+        return count * LONG_BYTES // max(self.record_bytes, LONG_BYTES)
 
     def _pair(self, first: Any, second: Any, *channels: Any) -> Figures:
         try:

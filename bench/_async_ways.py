@@ -123,12 +123,16 @@ class Batched(Awaited):
     title = "mftcore batches()"
     messages = 2_000_000
 
+    over = 0
+
     async def take_all(self, end: Any, count: int) -> None:
-        got, out = 0, np.zeros(CAPACITY, f"V{self.record_bytes}")
-        async for part in end.batches(out):
-            got += len(part)
-            if got >= count:
-                break
+        got, out = self.over, np.zeros(CAPACITY, f"V{self.record_bytes}")
+        if got < count:
+            async for part in end.batches(out):
+                got += len(part)
+                if got >= count:
+                    break
+        self.over = got - count  # they belong to the next part of the run
 
 
 TAIL, HEAD, WAITING, SLOTS = 0, 16, 32, 512  # words, and the byte where the slots begin
@@ -272,14 +276,13 @@ class EventfdEnd:
     async def wait(self) -> None:
         self.register()
         if self.must_wait():
-            self.left = 0
             self.future = asyncio.get_running_loop().create_future()
             await self.future
 
     async def drained(self, count: int, work: Callable[[], int]) -> None:
-        """Take so many records from inside the loop's callback."""
+        """Take so many records from inside the loop's callback; what was taken beyond them counts for the next time."""
         self.register()
-        self.work, self.left = work, count
+        self.work, self.left = work, self.left + count
         self.future = asyncio.get_running_loop().create_future()
         self.drain()
         await self.future

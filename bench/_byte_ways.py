@@ -82,7 +82,7 @@ class MessageBatch(Messages):
     def consume(self, there: Any, count: int) -> None:
         got = 0
         while got < count:
-            got += len(there(BATCH))
+            got += len(there(min(BATCH, count - got)))
 
 
 OURS: tuple[type[Messages], ...] = (MessageBytes, MessageInPlace)

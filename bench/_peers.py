@@ -191,7 +191,7 @@ class FasterFifoBatch(FasterFifo):
     def consume(self, there: Any, count: int) -> None:
         get_many, got = there.__self__.get_many, 0
         while got < count:
-            got += len(get_many(max_messages_to_get=BATCH))
+            got += len(get_many(max_messages_to_get=min(BATCH, count - got)))
 
 
 class ThreadsafeRing(Way):

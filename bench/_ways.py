@@ -281,9 +281,11 @@ class RingBatch(Ring):
                 sent += got
 
     def consume(self, there: Any, count: int) -> None:
-        many, got = np.zeros(BATCH, f"V{self.record_bytes}"), 0
-        while got < count:
-            got += there(many)
+        many, left, most = np.zeros(BATCH, f"V{self.record_bytes}"), count, BATCH
+        while left >= most:
+            left -= there(many)
+        while left:  # no record of the next part with them
+            left -= there(many[:left])
 
 
 class RingCython(Ring):

@@ -229,7 +229,7 @@ class ZmqFan(Fan):
     def writer(self, made: str) -> Send:
         zmq = importlib.import_module("zmq")
         end = zmq.Context.instance().socket(zmq.XPUB)
-        end.linger, end.sndhwm = -1, CAPACITY
+        end.linger, end.sndhwm, end.xpub_verbose = -1, CAPACITY, True
         end.bind(f"ipc://{made}")
         self.end = end
         for _ in range(self.readers):

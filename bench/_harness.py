@@ -45,12 +45,20 @@ class NotMeasured(Exception):  # noqa: N818 (an outcome, not an error)
     """A contestant that cannot take part here; the reason is shown in its place."""
 
 
-class Hung(RuntimeError):
+class Hung(RuntimeError):  # noqa: N818 (an outcome, not an error)
     """A side did not end in time; all of them were killed."""
 
 
 def repeats() -> int:
     return 1 if quick else 5
+
+
+def in_full(*, first: bool, contestants: Mapping[str, Callable[[], Figures]]) -> dict[str, Callable[[], Figures]]:
+    """Return all contestants; in a quick run, those of the `first` of several sizes, and one of ours of the others."""
+    if first or not quick:
+        return dict(contestants)
+    ours = next(name for name in contestants if name.startswith("mftcore"))
+    return {ours: contestants[ours]}
 
 
 def scaled(count: int, least: int = 100) -> int:
@@ -200,8 +208,8 @@ def contest(
 
     Each call of a contestant measures once and returns its figures. One that raises `NotMeasured` is shown with its
     reason. A turn that failed is noted; a contestant of ours without a single good turn fails the suite, a peer is then
-    shown with what happened to it. A peer that hung once is not tried again: it is shown as hung. One "round" of pytest-benchmark is one turn of all. `key` names the figure that
-    ratios are made of.
+    shown with what happened to it. A peer that hung once is not tried again: it is shown as hung. One "round" of
+    pytest-benchmark is one turn of all. `key` names the figure that ratios are made of.
     """
     table = _report.Table.of(measure, key)
     failures: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""Loops over the structures in Numba's nopython code, compiled when first called. Imported late: Numba is dear to import.
+"""Loops over the structures in Numba's nopython code, compiled when first called.
 
-Not cached on disk: Numba would not notice that what is measured has changed.
+Imported late: Numba is dear to import. Not cached on disk: it would not notice that what is measured has changed.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-import mftcore.numba
+import mftcore.numba  # noqa: F401 (it teaches Numba the endpoints)
 
 CLOCK_MONOTONIC = 1
 clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.uintp))
@@ -84,6 +84,3 @@ def read_book(reader: Any, levels: int, count: int) -> None:
 def record_values(recorder: Any, count: int) -> None:
     for i in range(count):
         recorder.record(i)
-
-
-__all__ = ["consume", "echo", "mftcore", "ping", "produce", "push_and_pop", "read_book", "read_value", "record_values"]

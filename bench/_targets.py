@@ -21,6 +21,9 @@ START = "starting, seconds"
 BOUND = "mftcore bound record"
 ONE_CALL = (BOUND, "mftcore push(bytes), pop_into(bytearray)", "mftcore push(bytes), pop()")
 BATCHES = "mftcore batches of 64"
+NUMBA = "mftcore from Numba"
+ASYNC_BATCHES = "mftcore batches()"
+EVENTFD = "memoryview ring + eventfd"
 WINDOW = "mftcore read(), 50 levels"
 BLACKBOARD = "iceoryx2 blackboard"
 
@@ -47,57 +50,62 @@ class Target:
         return "aim" if reached[1] else "yes" if reached[0] else "NO"
 
 
-def targets() -> list[Target]:
-    def trip(over: str, under: str) -> float | None:
-        return ratio((ROUND_TRIP, over), (ROUND_TRIP, under))
+def _plain(measure: str, contestant: str) -> float | None:
+    table = Table.all.get(measure)
+    return table.value(contestant) if table else None
 
-    def rate(over: str, under: str) -> float | None:
-        return ratio((THROUGHPUT, over), (THROUGHPUT, under))
 
-    def plain(measure: str, contestant: str) -> float | None:
-        table = Table.all.get(measure)
-        return table.value(contestant) if table else None
+def _trip(over: str, under: str) -> float | None:
+    return ratio((ROUND_TRIP, over), (ROUND_TRIP, under))
 
-    single = max((found for name in ONE_CALL if (found := plain(THROUGHPUT, name)) is not None), default=None)
-    rigtorp = "C rigtorp's design rebuilt"
+
+def _rate(over: str, under: str) -> float | None:
+    return ratio((THROUGHPUT, over), (THROUGHPUT, under))
+
+
+def ring_targets() -> list[Target]:
+    claim, rigtorp = "C ring, claim", "C rigtorp's design rebuilt"
+    single = max((found for name in ONE_CALL if (found := _plain(THROUGHPUT, name)) is not None), default=None)
+    fifo, zmq, iceoryx = "faster-fifo batches of 64", "pyzmq PAIR ipc", "iceoryx2 pub/sub polled"
+    return [
+        Target("C ring claim/commit / rigtorp's design, 64 B throughput", _rate(claim, rigtorp), "x", 0.9, 1.0, True),
+        Target("C ring claim/commit / rigtorp's design, 64 B round trip", _trip(claim, rigtorp), "x", 1.15, 1.0),
+        Target("Python round trip, bound record, spin / C ring", _trip(BOUND, "C ring"), "x", 1.6, 1.3),
+        Target("Numba to Numba round trip, spin / C ring", _trip(NUMBA, "C ring"), "x", 1.3, 1.1),
+        Target("Python, one call per message, 64 B", single, "M/s", 12, 20, True),
+        Target("Python, batches of 64 / C batches of 64", _rate(BATCHES, "C ring, batches of 64"), "x", 0.4, 0.6, True),
+        Target("64 B throughput, our batches / faster-fifo batches", _rate(BATCHES, fifo), "x", 40, None, True),
+        Target("64 B throughput, our batches / pyzmq", _rate(BATCHES, zmq), "x", 40, None, True),
+        Target("round trip, iceoryx2 polled / ours, bound record", _trip(iceoryx, BOUND), "x", 10, None, True),
+    ]
+
+
+def book_targets() -> list[Target]:
     read = "book window read from Python / iceoryx2 blackboard, 2,400 bytes, "
     return [
-        Target(
-            "C ring claim/commit / rigtorp's design, 64 B throughput",
-            rate("C ring, claim", rigtorp),
-            "x",
-            0.9,
-            1.0,
-            True,
-        ),
-        Target(
-            "C ring claim/commit / rigtorp's design, 64 B round trip", trip("C ring, claim", rigtorp), "x", 1.15, 1.0
-        ),
-        Target("Python round trip, bound record, spin / C ring", trip(BOUND, "C ring"), "x", 1.6, 1.3),
-        Target("Python, one call per message, 64 B", single, "M/s", 12, 20, True),
-        Target("Python, batches of 64 / C batches of 64", rate(BATCHES, "C ring, batches of 64"), "x", 0.4, 0.6, True),
-        Target(
-            "64 B throughput, our batches / faster-fifo batches",
-            rate(BATCHES, "faster-fifo batches of 64"),
-            "x",
-            40,
-            None,
-            True,
-        ),
-        Target("64 B throughput, our batches / pyzmq", rate(BATCHES, "pyzmq PAIR ipc"), "x", 40, None, True),
-        Target(
-            "round trip, iceoryx2 polled / ours, bound record",
-            trip("iceoryx2 pub/sub polled", BOUND),
-            "x",
-            10,
-            None,
-            True,
-        ),
         Target(read + "idle", ratio((READ_IDLE, WINDOW), (READ_IDLE, BLACKBOARD)), "x", 0.2),
         Target(read + "saturating writer", ratio((READ_BUSY, WINDOW), (READ_BUSY, BLACKBOARD)), "x", 0.25),
-        Target("import mftcore", plain(START, "import mftcore"), "s", 0.15),
-        Target("mftpy --help", plain(START, "mftpy --help"), "s", 0.4),
     ]
+
+
+def async_targets() -> list[Target]:
+    found = ratio((ASYNC_RATE, f"{ASYNC_BATCHES}, asyncio"), (ASYNC_RATE, f"{EVENTFD}, asyncio"))
+    return [Target("asyncio consumer, batches / memoryview ring + eventfd, 64 B", found, "x", 0.8, 3.0, True)]
+
+
+def start_targets() -> list[Target]:
+    return [
+        Target("import mftcore", _plain(START, "import mftcore"), "s", 0.15),
+        Target("mftpy --help", _plain(START, "mftpy --help"), "s", 0.4),
+    ]
+
+
+GROUPS = (ring_targets, book_targets, async_targets, start_targets)
+"""One function for each subject, in the order in which they are printed."""
+
+
+def targets() -> list[Target]:
+    return [target for group in GROUPS for target in group()]
 
 
 def lines() -> list[str]:

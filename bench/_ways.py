@@ -6,6 +6,7 @@ as much as what is measured. A way that spins polls in a loop; one that sleeps b
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import _harness
@@ -343,6 +344,8 @@ def _build() -> Any:
     folder = _harness.work_directory() / "cython"
     shutil.copytree(_harness.HERE / "cython", folder)
     environment = dict(os.environ, CFLAGS="-O3 -DNDEBUG", MFTCORE_INCLUDE=mftcore.get_include())
+    found_at = str(Path(mftcore.__file__).parent.parent)  # Cython looks for our .pxd there, installed or not
+    environment["PYTHONPATH"] = os.pathsep.join([found_at, *filter(None, [os.environ.get("PYTHONPATH")])])
     built = subprocess.run(
         [sys.executable, "build_level.py", "build_ext", "--inplace"],
         cwd=folder,

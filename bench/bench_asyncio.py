@@ -1,8 +1,8 @@
 """Records to a task of asyncio and of uvloop, beside what else wakes an event loop.
 
 A regression of the rates with an unchanged C ring means that a turn of our awaiting code got dearer: per record in
-`pop_async` and ``async for``, per batch in `batches`. One of the round trip means that waking the loop did: the sleeping
-thread, its call into the loop, or the machine's own wake-up, which the other ways show as well.
+`pop_async` and ``async for``, per batch in `batches`. One of the round trip means that waking the loop did: the
+sleeping thread, its call into the loop, or the machine's own wake-up, which the other ways show as well.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,10 @@ from _harness import Figures, contest
 from _targets import ASYNC_RATE, ASYNC_TRIP
 
 RECORD = 64
-TURNS = 3
 
 
 def contestants(kinds: tuple[type[AsyncWay], ...], measure: str) -> dict[str, Callable[[], Figures]]:
-    return {
-        f"{kind.title}, {loop}": partial(measured, kind, loop, measure) for kind in kinds for loop in LOOPS
-    }
+    return {f"{kind.title}, {loop}": partial(measured, kind, loop, measure) for kind in kinds for loop in LOOPS}
 
 
 def measured(kind: Any, loop: str, measure: str) -> Figures:

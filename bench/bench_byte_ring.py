@@ -11,18 +11,12 @@ from typing import Any
 import _harness
 import pytest
 from _byte_ways import OURS, MessageBatch, from_c
-from _harness import Figures, contest
+from _harness import Figures, contest, in_full
 from _peers import BYTE_PEERS, FasterFifoBatch
 from _targets import MESSAGE_SIZES, MESSAGE_THROUGHPUT, MESSAGE_TRIP
-from _ways import Way
 
 SIZES = pytest.mark.parametrize("length", MESSAGE_SIZES)
 TURNS = 3
-
-
-def ways(peers: tuple[type[Way], ...], length: int) -> tuple[type[Way], ...]:
-    """Return those peers that take part; in a quick run, all of them at one length only."""
-    return () if _harness.quick and length != MESSAGE_SIZES[0] else peers
 
 
 def turns() -> int:
@@ -37,7 +31,8 @@ def bench_message_round_trip(benchmark: Any, length: int) -> None:
         "C byte ring, copied": from_c("round_trip", length, 50_000),
         "C byte ring, in place": from_c("round_trip_claim", length, 50_000),
     }
-    contestants |= {way.name: way(length).round_trip for way in (*OURS, *ways(BYTE_PEERS, length))}
+    contestants |= {way.name: way(length).round_trip for way in (*OURS, *BYTE_PEERS)}
+    contestants = in_full(first=length == MESSAGE_SIZES[-1], contestants=contestants)
     contest(benchmark, MESSAGE_TRIP.format(length), contestants, key="p50", turns=turns())
 
 
@@ -50,8 +45,6 @@ def bench_message_throughput(benchmark: Any, length: int) -> None:
         "C byte ring, in place": from_c("throughput_claim", length, 1_000_000),
         "C byte ring, batches of 64": from_c("throughput_batch", length, 3_200_000),
     }
-    contestants |= {
-        way.name: way(length).throughput
-        for way in (*OURS, MessageBatch, *ways((*BYTE_PEERS, FasterFifoBatch), length))
-    }
+    contestants |= {way.name: way(length).throughput for way in (*OURS, MessageBatch, *BYTE_PEERS, FasterFifoBatch)}
+    contestants = in_full(first=length == MESSAGE_SIZES[-1], contestants=contestants)
     contest(benchmark, MESSAGE_THROUGHPUT.format(length), contestants, key="million_per_s", turns=turns())

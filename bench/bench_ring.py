@@ -11,13 +11,19 @@ from typing import Any
 
 import pytest
 from _harness import Figures, c_program, contest, in_runs, pinned, scaled, two_cores
+from _nopython_ways import RingNumba
 from _peers import PEERS, FasterFifoBatch
-from _ways import OURS, RingBatch, RingBound, RingBytes, RingInto
+from _ways import OURS, RingBatch, RingBound, RingBytes, RingInto, Way
 
 from mftcore import SpscRing
 
 SIZES = pytest.mark.parametrize("record_bytes", [64, 1024])
 Contestants = dict[str, Callable[[], Figures]]
+
+
+def ours(record_bytes: int) -> tuple[type[Way], ...]:
+    """Return our ways. Numba compiles for each record anew, so it takes part with one size."""
+    return (*OURS, RingNumba) if record_bytes == 64 else OURS
 
 
 def from_c(ring: str, measure: str, record_bytes: int, count: int) -> Callable[[], Figures]:
@@ -38,7 +44,7 @@ def bench_round_trip(benchmark: Any, record_bytes: int) -> None:
         "C rigtorp's design rebuilt": from_c("cached", "round_trip_claim", record_bytes, 50_000),
         "C sequence in the slot": from_c("inslot", "round_trip", record_bytes, 50_000),
     }
-    contestants |= {way.name: way(record_bytes).round_trip for way in (*OURS, *PEERS)}
+    contestants |= {way.name: way(record_bytes).round_trip for way in (*ours(record_bytes), *PEERS)}
     contest(benchmark, f"round trip, {record_bytes}-byte records, ns", contestants, key="p50")
 
 
@@ -54,7 +60,9 @@ def bench_throughput(benchmark: Any, record_bytes: int) -> None:
         "C rigtorp's design rebuilt": from_c("cached", "throughput_claim", record_bytes, 1_000_000),
         "C sequence in the slot": from_c("inslot", "throughput", record_bytes, 1_000_000),
     }
-    contestants |= {way.name: way(record_bytes).throughput for way in (*OURS, RingBatch, *PEERS, FasterFifoBatch)}
+    contestants |= {
+        way.name: way(record_bytes).throughput for way in (*ours(record_bytes), RingBatch, *PEERS, FasterFifoBatch)
+    }
     contest(benchmark, f"throughput, {record_bytes}-byte records, one way", contestants, key="million_per_s")
 
 

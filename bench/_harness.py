@@ -116,10 +116,12 @@ def group(sides: Sequence[Side], timeout_s: float = 30) -> list[Any]:
             there.close()
             children.append(child)
             ends.append(here)
-        return _answers(ends, time.monotonic() + timeout_s)
+        answers = _answers(ends, time.monotonic() + timeout_s)
+        for child in children:  # which are about to end
+            child.join(timeout=1)
+        return answers
     finally:
         for child in children:
-            child.join(timeout=1)
             child.kill()
             child.join()
             child.close()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 HERE = Path(__file__).parent
 Figures = dict[str, float]
-PEERS = ("faster-fifo", "pyzmq", "iceoryx2")
+PEERS = ("faster-fifo", "pyzmq", "iceoryx2", "spsc-ring-threadsafe", "numba", "uvloop")
 SHOWN = ("p50", "p90", "p99", "p999", "max")
 
 
@@ -138,6 +138,14 @@ def machine_line() -> str:
     versions = ", ".join(f"{name} {found}" for name, found in m["versions"].items())
     cores = f"{m['pinning']} of {len(m['cores'])}"
     return f"{m['cpu']}; {cores}; Linux {m['kernel']}; CPython {m['python']}; {versions}; commit {m['commit']}"
+
+
+def waits_line() -> str:
+    """Return how the receivers of the tables wait."""
+    return (
+        'waiting: rows of mftcore, C and iceoryx2 spin, unless their name says "park", "yield" or "epoll"; '
+        "tasks of event loops and all other rows sleep in the kernel"
+    )
 
 
 def _version(name: str) -> str:

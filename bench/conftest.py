@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not _report.Table.all:
         return
     terminalreporter.section("figures: medians over the repeats, the largest maximum")
-    for line in (_report.machine_line(), *_report.lines(), "", *_targets.lines()):
+    for line in (_report.machine_line(), _report.waits_line(), *_report.lines(), "", *_targets.lines()):
         terminalreporter.write_line(line)
     if config.getoption("--benchmark-out"):
         path = _report.write(Path(config.getoption("--benchmark-out")), _targets.rows())

@@ -10,6 +10,7 @@ THROUGHPUT = "throughput, 64-byte records, one way"
 MESSAGE_SIZES = (64, 1024, 65536)
 MESSAGE_TRIP = "round trip, messages of {:,} bytes, ns"
 MESSAGE_THROUGHPUT = "throughput, messages of {:,} bytes, one way"
+FAN_READERS = (1, 2, 8)
 FAN_SATURATED = "broadcast to {} readers, saturating writer, records a reader"
 FAN_PACED = "broadcast to {} readers, paced, one way, ns"
 ASYNC_TRIP = "round trip between two event loops, 64-byte records, ns"

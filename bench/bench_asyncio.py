@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 from _async_ways import LOOPS, RATES, TRIPS, AsyncWay
-from _harness import Figures, contest
+from _harness import Figures, contest, repeats
 from _targets import ASYNC_RATE, ASYNC_TRIP
 
 RECORD = 64
+TURNS = 3
+
+
+def turns() -> int:
+    return min(TURNS, repeats())
 
 
 def contestants(kinds: tuple[type[AsyncWay], ...], measure: str) -> dict[str, Callable[[], Figures]]:
@@ -29,10 +34,10 @@ def measured(kind: Any, loop: str, measure: str) -> Figures:
 @pytest.mark.benchmark(group="asyncio")
 def bench_async_round_trip(benchmark: Any) -> None:
     """Both sides are tasks, one in each process, and sleep while the record is under way."""
-    contest(benchmark, ASYNC_TRIP, contestants(TRIPS, "round_trip"), key="p50")
+    contest(benchmark, ASYNC_TRIP, contestants(TRIPS, "round_trip"), key="p50", turns=turns())
 
 
 @pytest.mark.benchmark(group="asyncio")
 def bench_async_throughput(benchmark: Any) -> None:
     """A plain loop sends one record a call, as fast as it can; a task receives. "batches" are the receiver's alone."""
-    contest(benchmark, ASYNC_RATE, contestants(RATES, "throughput"), key="million_per_s")
+    contest(benchmark, ASYNC_RATE, contestants(RATES, "throughput"), key="million_per_s", turns=turns())

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from _fans import PACED, RECORD, SATURATED, Fan
 from _harness import Figures, c_program, contest, group, in_full, percentiles, scaled
-from _targets import FAN_PACED, FAN_SATURATED
+from _targets import FAN_PACED, FAN_READERS, FAN_SATURATED
 from _ways import CAPACITY
 
-READERS = pytest.mark.parametrize("readers", [1, 2, 8])
+READERS = pytest.mark.parametrize("readers", FAN_READERS)
 LASTS_S = 0.3
 AT_ONCE = 256  # records between two looks at the clock
 EVERY = 64  # takes between two looks at how far behind a reader is

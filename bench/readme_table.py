@@ -2,11 +2,23 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from _report import Table, ratio
-from _targets import READ_BUSY, READ_IDLE
+from _targets import (
+    ASYNC_RATE,
+    ASYNC_TRIP,
+    FAN_PACED,
+    FAN_READERS,
+    FAN_SATURATED,
+    MESSAGE_SIZES,
+    MESSAGE_THROUGHPUT,
+    MESSAGE_TRIP,
+    READ_BUSY,
+    READ_IDLE,
+)
 
 OURS = "mftcore"
 C = "C "
@@ -32,24 +44,48 @@ def number(measure: str, contestant: str, figure: str = "") -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def ways() -> list[str]:
+def ways(trips: Sequence[str], rates: Sequence[str], heads: Sequence[str]) -> list[str]:
     """Round trips and throughputs, every way that was measured; ours and C first."""
-    names = dict.fromkeys(name for measure in (*TRIPS, *RATES) for name in Table.all[measure].rows)
+    names = dict.fromkeys(
+        name for measure in (*trips, *rates) if measure in Table.all for name in Table.all[measure].rows
+    )
     text = [
-        "| way | 64 B round trip: p50 / p99, ns | M messages/s | 1 KiB round trip: p50 / p99, ns | M messages/s |",
-        "|---|--:|--:|--:|--:|",
+        "| way | " + " | ".join(f"{head} round trip: p50 / p99, ns | M messages/s" for head in heads) + " |",
+        "|---|" + "--:|--:|" * len(heads),
     ]
     for name in names:
         cells = []
-        for trip, rate in zip(TRIPS, RATES, strict=True):
+        for trip, rate in zip(trips, rates, strict=True):
             both = [number(trip, name, "p50"), number(trip, name, "p99")]
             cells += [" / ".join(both) if all(both) else "", number(rate, name)]
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     return text
 
 
+def fans() -> list[str]:
+    """The broadcast and other ways to several readers."""
+    measured = [(FAN_SATURATED.format(n), FAN_PACED.format(n), n) for n in FAN_READERS]
+    measured = [found for found in measured if found[0] in Table.all]
+    names = dict.fromkeys(name for saturated, _, _ in measured for name in Table.all[saturated].rows)
+    head = "readers: a write, ns; M records/s a reader; lost, %; paced p50 / p99, ns"
+    text = [
+        "| way | " + " | ".join(f"{n} {head}" for *_, n in measured) + " |",
+        "|---|" + "--:|" * len(measured),
+    ]
+    for name in names:
+        cells = []
+        for saturated, paced, _ in measured:
+            found = [number(saturated, name, figure) for figure in ("write", "million_per_s", "lost_pct")]
+            late = [number(paced, name, "p50"), number(paced, name, "p99")]
+            cells.append("; ".join([*found, *([" / ".join(late)] if all(late) else [])]))
+        text.append(f"| {name} | " + " | ".join(cells) + " |")
+    return text
+
+
 def books() -> list[str]:
     """Reads of 2,400 bytes, alone and under a saturating writer."""
+    if READ_IDLE not in Table.all:
+        return []
     text = ["| newest value, 2,400 bytes | read, ns | under a saturating writer, ns |", "|---|--:|--:|"]
     for name in Table.all[READ_IDLE].rows:
         text.append(f"| {name} | {number(READ_IDLE, name)} | {number(READ_BUSY, name)} |")
@@ -89,7 +125,17 @@ def main() -> int:
         f"{machine['cpu']}, {len(machine['cores'])} cores, Linux {machine['kernel']}, CPython {machine['python']}; "
         f"{peers}; commit {machine['commit']}; {machine['pinning']}; medians of the repeats.",
         "",
-        *ways(),
+        *ways(TRIPS, RATES, ("64 B", "1 KiB")),
+        "",
+        *ways(
+            [MESSAGE_TRIP.format(n) for n in MESSAGE_SIZES],
+            [MESSAGE_THROUGHPUT.format(n) for n in MESSAGE_SIZES],
+            [f"message of {n:,} bytes," for n in MESSAGE_SIZES],
+        ),
+        "",
+        *fans(),
+        "",
+        *ways([ASYNC_TRIP], [ASYNC_RATE], ["task,"]),
         "",
         *books(),
         "",

@@ -9,6 +9,8 @@ from _ways import BATCH, LONG_BYTES, Way, room
 
 from mftcore import ByteRing
 
+MOST_C_BYTES = 2 << 30  # in one measurement
+
 
 class Messages(Way):
     """What the levels of a `ByteRing` share."""
@@ -90,7 +92,7 @@ OURS: tuple[type[Messages], ...] = (MessageBytes, MessageInPlace)
 
 def from_c(measure: str, length: int, count: int) -> Callable[[], Figures]:
     """Return the same from C: see bench/c/bench_byte_ring.c."""
-    count = count * LONG_BYTES // max(length, LONG_BYTES)
+    count = min(count * LONG_BYTES // max(length, LONG_BYTES), MOST_C_BYTES // length)
     return partial(
         c_program, "bench_byte_ring.c", measure, length, room(length), max(scaled(count, 1000), 1000), *two_cores()
     )

@@ -123,8 +123,9 @@ class Stream(Way):
 
     def make(self) -> tuple[socket.socket, socket.socket]:
         ends = socket.socketpair(socket.AF_UNIX, self.kind)
+        wanted = room(self.record_bytes) * (self.record_bytes + 1024)  # the kernel counts its own overhead, too
         for end in ends:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room(self.record_bytes) * self.record_bytes)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, wanted)  # it gives as much as the system allows
         return ends
 
     def sender(self, channel: Any) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memcpy, memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.endpoint cimport event_loops
 from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment, mft_role_epoch
 
 from mftcore.endpoint import checked_name, whole_number
@@ -418,17 +419,13 @@ cdef class ByteConsumer(BytesEnd):
 
         A task that is cancelled has taken nothing. Raises as `wait_async`.
         """
-        from mftcore import aio
-
         self.check()
-        return aio.pop(self)
+        return event_loops().pop(self)
 
     def __aiter__(self):
         """``async for message in rx`` takes messages for ever; it ends by `PeerDied`, or by leaving the loop."""
-        from mftcore import aio
-
         self.check()
-        return aio.records(self)
+        return event_loops().records(self)
 
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.ring.shared.messages

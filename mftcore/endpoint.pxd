@@ -121,3 +121,4 @@ cdef class Endpoint(Waitable):
 
 
 cdef list wait_for(list items, object timeout_s, str mode)
+cdef object event_loops()               # mftcore.aio

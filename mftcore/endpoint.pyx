@@ -66,6 +66,19 @@ cdef class Waitable:
         pass
 
 
+cdef object _aio = None
+
+
+cdef object event_loops():
+    """Return `mftcore.aio`; imported when it is first needed: asyncio is dear to import, and most do without."""
+    global _aio
+    if _aio is None:
+        from mftcore import aio
+
+        _aio = aio
+    return _aio
+
+
 @cython.no_gc_clear
 cdef class Handle(Waitable):
     """Base of the structures' handles. Not public.
@@ -413,10 +426,8 @@ cdef class Endpoint(Waitable):
         PeerDied, RoleBusy, ClosedError, ForkedError
             As `wait`.
         """
-        from mftcore import aio  # here: asyncio is dear to import, and most do without
-
         self.check()
-        return aio.wait(self, timeout_s)
+        return event_loops().wait(self, timeout_s)
 
     def close(self):
         """Give the role back, so that another may claim it; the endpoint is then of no use. Twice does nothing."""

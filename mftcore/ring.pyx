@@ -7,7 +7,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from mftcore.endpoint cimport mft_bell_t
+from mftcore.endpoint cimport event_loops, mft_bell_t
 from mftcore.ring_end cimport (
     MFT_RING_CONSUMER,
     MFT_RING_MAX_CAPACITY,
@@ -593,17 +593,13 @@ cdef class SpscConsumer(RingEnd):
 
         A task that is cancelled has taken nothing. Raises as `wait_async`.
         """
-        from mftcore import aio
-
         self.check()
-        return aio.pop(self)
+        return event_loops().pop(self)
 
     def __aiter__(self):
         """``async for record in rx`` takes records for ever; it ends by `PeerDied`, or by leaving the loop."""
-        from mftcore import aio
-
         self.check()
-        return aio.records(self)
+        return event_loops().records(self)
 
     def batches(self, out):
         """``async for part in rx.batches(out)``: all records that are there, popped into an array of the caller's.
@@ -613,10 +609,8 @@ cdef class SpscConsumer(RingEnd):
         out : ndarray of the ring's dtype
             Filled anew for each turn; `part` is a view of its beginning.
         """
-        from mftcore import aio
-
         self.check()
-        return aio.batches(self, out)
+        return event_loops().batches(self, out)
 
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.ring.shared.records

@@ -1,5 +1,6 @@
 """Makes the modules of this folder importable for the suites, and prints what they found at the end of the run."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
     import _harness
 
     _harness.quick = config.getoption("--benchmark-quick")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was made is given back
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -46,7 +46,7 @@ cdef extern from "mftcore/byte_ring.h" nogil:
     void mft_bytes_release(mft_bytes_t *r) noexcept
     int mft_bytes_has_messages(const mft_bytes_t *r) noexcept
     # anybody
-    void mft_bytes_counters(const mft_bytes_t *r, mft_bytes_counters_t *c) noexcept
+    int mft_bytes_counters(const mft_bytes_t *r, mft_bytes_counters_t *c) noexcept
     int mft_bell_ring(mft_bell_t *b) noexcept
 
 

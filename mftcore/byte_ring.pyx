@@ -12,15 +12,15 @@ from mftcore.endpoint cimport event_loops
 from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment, mft_role_epoch
 
 from mftcore.endpoint import checked_name, whole_number
-from mftcore.errors import RecordError
+from mftcore.errors import RecordError, Unstable
 
 BytesCounters = namedtuple("BytesCounters", ["pushed", "popped", "full", "used_bytes"])
-BytesCounters.__doc__ = """What went through a ring of messages, over all its producers and consumers.
+BytesCounters.__doc__ = """What went through a ring of messages, over all its producers and consumers, at one instant.
 
 Attributes
 ----------
 pushed, popped : int
-    Messages. A side that was killed inside a call may have counted the messages of that call and not have moved them.
+    Messages. Exact, whoever was killed at whatever instant.
 full : int
     Messages refused because there was no room.
 used_bytes : int
@@ -108,10 +108,17 @@ cdef class ByteRing(Handle):
         return endpoint
 
     def counters(self):
-        """Return `BytesCounters`; needs no role. Each number was right at some instant of the call."""
+        """Return `BytesCounters`, all of one instant; needs no role.
+
+        Raises
+        ------
+        Unstable
+            Both sides were at work during each of 1,000 attempts; try again.
+        """
         cdef mft_bytes_counters_t c
         self.check()
-        mft_bytes_counters(&self.ring, &c)
+        if mft_bytes_counters(&self.ring, &c) != MFT_OK:
+            raise Unstable(f"{self.segment.what} was used by both sides during each of 1,000 looks at it; try again")
         return BytesCounters(c.pushed, c.popped, c.full, c.used_bytes)
 
     @property

@@ -101,10 +101,10 @@ static void a_batch_is_visible_when_committed_and_dropped_when_not(void)
         mft_bytes_take(&rx, length);
     }
     CHECK(mft_bytes_peek(&rx, &there, &length) == MFT_EMPTY);
-    mft_bytes_counters(&rx, &c);
+    CHECK(mft_bytes_counters(&rx, &c) == MFT_OK);
     CHECK(c.pushed == 3 && c.popped == 0 && c.full == 1 && c.used_bytes == 72);
     mft_bytes_release(&rx);
-    mft_bytes_counters(&rx, &c);
+    CHECK(mft_bytes_counters(&rx, &c) == MFT_OK);
     CHECK(c.popped == 3 && c.used_bytes == 0);
     mft_segment_detach(&s);
 }

@@ -71,6 +71,18 @@ static uint64_t bytes_drain(mft_bytes_t *rx)
     return count;
 }
 
+/* The counters are those of our own count, whoever died where. */
+static void judge_counters(void)
+{
+    mft_bytes_counters_t c;
+
+    CHECK(mft_bytes_counters(&bytes_survivor, &c) == MFT_OK);
+    if (c.pushed != bytes_pushed || c.popped != bytes_popped)
+        fault(WRONG, "%llu messages counted as pushed and %llu as popped, not %llu and %llu",
+              (unsigned long long)c.pushed, (unsigned long long)c.popped, (unsigned long long)bytes_pushed,
+              (unsigned long long)bytes_popped);
+}
+
 static void bytes_setup(unsigned child_role)
 {
     mft_spec_t spec = {.kind = MFT_KIND_BYTES, .version = MFT_BYTES_VERSION, .record_bytes = 1, .capacity = BYTES,
@@ -99,7 +111,7 @@ static void bytes_arrange(mft_bytes_t *tx, uint64_t epoch, mft_bytes_t *rx)
     static const uint64_t places[] = {BYTES - 40, BYTES - 8, 0, 4096, BYTES - 96};
     const uint64_t there = places[round_number % (long)(sizeof places / sizeof *places)];
     const uint64_t ahead = bytes_child_role == MFT_BYTES_PRODUCER ? 2 * mft_bytes_taken(LEAST_WORDS * 8) : 0;
-    uint64_t way = (there - ahead - atomic_load(&tx->shared->tail)) % BYTES;
+    uint64_t way = (there - ahead - mft_bytes_at(atomic_load(&tx->shared->tail))) % BYTES;
 
     if (way > 0 && way < mft_bytes_taken(LEAST_WORDS * 8))
         way += BYTES;
@@ -118,8 +130,8 @@ static void bytes_arrange(mft_bytes_t *tx, uint64_t epoch, mft_bytes_t *rx)
         while (bytes_push(tx, LEAST_WORDS, epoch) == MFT_OK)
             ;
     }
-    bytes_tail = atomic_load(&tx->shared->tail);
-    bytes_head = atomic_load(&tx->shared->head);
+    bytes_tail = mft_bytes_at(atomic_load(&tx->shared->tail));
+    bytes_head = mft_bytes_at(atomic_load(&tx->shared->head));
 }
 
 /* ---- the producer is killed ---- */
@@ -186,7 +198,7 @@ static void bytes_claim_operate(void)
 /* All messages of the call are there, or none. */
 static void bytes_producer_after(uint64_t all, step_end_t end)
 {
-    const uint64_t moved = atomic_load(&bytes_survivor.shared->tail) - bytes_tail, epoch = scratch->epoch;
+    const uint64_t moved = mft_bytes_at(atomic_load(&bytes_survivor.shared->tail)) - bytes_tail, epoch = scratch->epoch;
     const uint64_t unread = bytes_pushed - bytes_popped, visible = moved > 0 ? all : 0;
     mft_bytes_t successor;
     uint64_t word, next;
@@ -195,6 +207,7 @@ static void bytes_producer_after(uint64_t all, step_end_t end)
         bytes_words[bytes_pushed % KEPT] = message_words(bytes_pushed);
         bytes_epochs[bytes_pushed++ % KEPT] = epoch;
     }
+    judge_counters();
     if (bytes_drain(&bytes_survivor) != unread + visible && tally_faults() == 0)
         fault(LOST, "some of %llu published messages are not there", (unsigned long long)visible);
     if (end == STEP_FINISHED && visible != all)
@@ -260,7 +273,7 @@ static void bytes_take_operate(void)
 /* Both messages were given back, having been copied whole, or both are seen again. */
 static void bytes_take_after(step_end_t end)
 {
-    const uint64_t moved = atomic_load(&bytes_survivor.shared->head) - bytes_head, epoch = scratch->epoch;
+    const uint64_t moved = mft_bytes_at(atomic_load(&bytes_survivor.shared->head)) - bytes_head, epoch = scratch->epoch;
     mft_bytes_t successor;
     uint64_t word, at = 0;
 
@@ -274,6 +287,7 @@ static void bytes_take_after(step_end_t end)
         judge_message((unsigned char *)(scratch->words + at), length, bytes_popped++);
         at += length / 8;
     }
+    judge_counters();
     tally.done += moved > 0;
     tally.gone += moved > 0 && end != STEP_FINISHED ? 2 : 0;
     tally.again += moved > 0 ? 0 : 2;
@@ -289,7 +303,26 @@ static void bytes_take_after(step_end_t end)
         give_up(&bytes_segment, MFT_BYTES_CONSUMER, word);
 }
 
-/* ---- planted bug: each message committed before its length is there ---- */
+/* ---- planted bugs ---- */
+
+/* The count in a word of its own, written before the index: the successor's is too large. */
+static void bytes_miscounted_operate(void)
+{
+    const uint64_t length = message_words(bytes_pushed) * 8;
+    mft_bytes_shared_t *const shared = child_bytes.shared;
+    unsigned char *place;
+
+    STEP_MARK();
+    if (mft_bytes_claim(&child_bytes, length, &place) == MFT_OK) {
+        memcpy(place, scratch->words, length);
+        mft_bytes_put(&child_bytes, place, length);
+        atomic_fetch_add(&shared->pushed[atomic_load(&shared->tail) & MFT_BYTES_WHICH], 1);
+        atomic_fetch_add(&shared->tail, child_bytes.pending);
+    }
+    STEP_MARK();
+}
+
+/* Each message committed before its length is there. */
 
 static void bytes_early_operate(void)
 {
@@ -299,7 +332,9 @@ static void bytes_early_operate(void)
     STEP_MARK();
     if (mft_bytes_claim(&child_bytes, length, &place) == MFT_OK) {
         memcpy(place, scratch->words, length);
-        atomic_fetch_add(&child_bytes.shared->tail, mft_bytes_taken(length));
+        child_bytes.pending = mft_bytes_taken(length);
+        child_bytes.pending_messages = 1;
+        mft_bytes_commit(&child_bytes);
         mft_bytes_put(&child_bytes, place, length);
     }
     STEP_MARK();

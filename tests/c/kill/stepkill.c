@@ -8,6 +8,7 @@
  * for a segment that has no name yet takes thousands of them (THIN). After SECONDS it is over: a hang is a failure.
  * Environment: KILL_CORE, on which of the cores; KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to.
  * Exit status 0: all held; 1: something did not; 77: processes cannot be traced here. */
+#include "broadcast_kinds.h"
 #include "byte_kinds.h"
 #include "histogram_kinds.h"
 #include "kind.h"
@@ -41,6 +42,12 @@ static kind_t kinds[] = {
      STEPPED(bytes_producer_prepare, bytes_claim_operate, .dense = 240, .every_step = 29), 0, 0},
     {"messages: peek, take, release", bytes_consumer_setup, bytes_teardown, bytes_consumer_before, bytes_take_after,
      STEPPED(bytes_consumer_prepare, bytes_take_operate), 0, 0},
+    {"broadcast: write", cast_setup, cast_teardown, cast_writer_before, cast_writer_after,
+     STEPPED(cast_writer_prepare, cast_write_operate), 0, 0},
+    {"broadcast: next", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_reader_after,
+     STEPPED(cast_prepare, cast_next_operate), 0, 0},
+    {"broadcast: next, raced", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_raced_after,
+     STEPPED(cast_prepare, cast_next_operate, .meet = cast_raced_meet), 0, 1},
     {"seqlock: write 8 bytes", setup_8_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, write_operate), 0, 0},
     {"seqlock: write 2,400 bytes", setup_2400_bytes, value_teardown, landmarks_before, value_after,
@@ -75,6 +82,14 @@ static kind_t planted[] = {
      STEPPED(consumer_prepare, early_pop_many_operate), EXPECT(TORN), 0},
     {"planted: message before its length", bytes_producer_setup, bytes_teardown, bytes_producer_before,
      bytes_push_after, STEPPED(bytes_producer_prepare, bytes_early_operate), EXPECT(TORN), 0},
+    {"planted: count before index", bytes_producer_setup, bytes_teardown, bytes_producer_before, bytes_push_after,
+     STEPPED(bytes_producer_prepare, bytes_miscounted_operate), EXPECT(WRONG), 0},
+    {"planted: number before record", cast_setup, cast_teardown, cast_writer_before, cast_writer_after,
+     STEPPED(cast_writer_prepare, cast_early_operate), EXPECT(TORN), 0},
+    {"planted: a copy is believed", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_raced_after,
+     STEPPED(cast_prepare, cast_trusting_operate, .meet = cast_raced_meet), EXPECT(TORN), 0},
+    {"planted: a reader that writes", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_reader_after,
+     STEPPED(cast_prepare, cast_noting_operate), EXPECT(WRONG), 0},
     {"planted: version before cell", setup_2400_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, early_write_operate), EXPECT(TORN), 0},
     {"planted: one cell, odd and even", setup_8_bytes, value_teardown, value_before, classic_after,

@@ -8,6 +8,8 @@
 /* Words of scratch: what children say, which nobody but they can know. */
 enum { SAID_FAULT, SAID_SEQUENCE, SAID_EPOCH, USED, LAST_EPOCH, STARTS, CONSUMERS, HOLDER, STOP, CLASSIC = 64 };
 
+enum { LOAD_BATCH = 16 }; /* records of a call, at most */
+
 static uint64_t dice = 88172645463325252u;
 static const uint64_t longest_ns = 2000000; /* from a process's start to its kill, at most */
 
@@ -134,6 +136,64 @@ static uint64_t take_role(mft_segment_t *s, unsigned role)
         _exit(4);
     __atomic_add_fetch(&scratch->words[STARTS], 1, __ATOMIC_SEQ_CST);
     return epoch;
+}
+
+/* What the dead consumer had used and what it had given back (`head`, counted in records) differ at most by the records of
+ * one call. */
+static void judge_consumer(uint64_t head, uint64_t head_before, uint64_t consumers_before)
+{
+    const uint64_t used = *say(USED);
+
+    if (*say(CONSUMERS) == consumers_before)
+        return;
+    if (head < head_before)
+        fault(REPEATED, "head went back from %llu to %llu", (unsigned long long)head_before, (unsigned long long)head);
+    else if (used > head && used - head > LOAD_BATCH)
+        fault(REPEATED, "%llu used records are seen again", (unsigned long long)(used - head));
+    else if (head > used && head > head_before && head - used > LOAD_BATCH)
+        fault(LOST, "%llu records were given back and not used", (unsigned long long)(head - used));
+    else if (used > head)
+        tally.again += (long)(used - head);
+    else if (head > head_before)
+        tally.gone += (long)(head - used);
+    tally.done += head > head_before;
+    tally.records += (long)(head - head_before);
+    *say(USED) = head;
+}
+
+/* Two processes, of which one or the other is killed; `head` says how many records were given back. */
+static pid_t producing, consuming;
+static uint64_t both_head, both_consumers; /* when a consumer was killed last */
+
+static void both_in_turn(void (*produce)(void), void (*consume)(void), uint64_t (*head)(void))
+{
+    choose_instant();
+    if (!producing)
+        producing = start(produce, (uint64_t)tally.kills + 1);
+    if (!consuming)
+        consuming = start(consume, (uint64_t)tally.kills + 2);
+    let_it_work();
+    if (roll(2)) {
+        kill_at_random(producing);
+        producing = 0;
+        tally.done++;
+    } else {
+        kill_at_random(consuming);
+        consuming = 0;
+        judge_consumer(head(), both_head, both_consumers);
+        both_head = head();
+        both_consumers = *say(CONSUMERS);
+    }
+}
+
+static void both_stop(void)
+{
+    if (producing)
+        stop(producing);
+    if (consuming)
+        stop(consuming);
+    producing = consuming = 0;
+    both_head = both_consumers = 0;
 }
 
 #endif

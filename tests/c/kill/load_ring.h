@@ -5,7 +5,7 @@
 #include "load.h"
 #include "mftcore/ring.h"
 
-enum { LOAD_CAPACITY = 64, LOAD_WORDS = 8, LOAD_BATCH = 16 };
+enum { LOAD_CAPACITY = 64, LOAD_WORDS = 8 };
 
 static mft_segment_t load_segment;
 static mft_ring_t end_point; /* of this process */
@@ -180,28 +180,6 @@ static void consume(void)
     }
 }
 
-/* What the dead consumer had used and what it had given back differ at most by the records of one call. */
-static void judge_consumer(uint64_t head_before, uint64_t consumers_before)
-{
-    const uint64_t head = load_head(), used = *say(USED);
-
-    if (*say(CONSUMERS) == consumers_before)
-        return;
-    if (head < head_before)
-        fault(REPEATED, "head went back from %llu to %llu", (unsigned long long)head_before, (unsigned long long)head);
-    else if (used > head && used - head > LOAD_BATCH)
-        fault(REPEATED, "%llu used records are seen again", (unsigned long long)(used - head));
-    else if (head > used && head > head_before && head - used > LOAD_BATCH)
-        fault(LOST, "%llu records were given back and not used", (unsigned long long)(head - used));
-    else if (used > head)
-        tally.again += (long)(used - head);
-    else if (head > head_before)
-        tally.gone += (long)(head - used);
-    tally.done += head > head_before;
-    tally.records += (long)(head - head_before);
-    *say(USED) = head;
-}
-
 static void consumer_under_load(void)
 {
     const uint64_t head = load_head(), consumers = *say(CONSUMERS);
@@ -216,7 +194,7 @@ static void consumer_under_load(void)
         give_way();
     }
     kill_at_random(pid);
-    judge_consumer(head, consumers);
+    judge_consumer(load_head(), head, consumers);
     while (load_tail() - load_head() < LOAD_CAPACITY) { /* the survivor has exactly the room that was given back */
         const uint64_t tail = load_tail();
 
@@ -230,38 +208,14 @@ static void consumer_under_load(void)
 
 /* ---- both, in turn at random ---- */
 
-static pid_t producing, consuming;
-
 static void both_under_load(void)
 {
-    choose_instant();
-    if (!producing)
-        producing = start(produce, (uint64_t)tally.kills + 1);
-    if (!consuming)
-        consuming = start(consume, (uint64_t)tally.kills + 2);
-    let_it_work();
-    if (roll(2)) {
-        kill_at_random(producing);
-        producing = 0;
-        tally.done++;
-    } else {
-        static uint64_t head_before, consumers_before;
-
-        kill_at_random(consuming);
-        consuming = 0;
-        judge_consumer(head_before, consumers_before);
-        head_before = load_head();
-        consumers_before = *say(CONSUMERS);
-    }
+    both_in_turn(produce, consume, load_head);
 }
 
 static void both_teardown(void)
 {
-    if (producing)
-        stop(producing);
-    if (consuming)
-        stop(consuming);
-    producing = consuming = 0;
+    both_stop();
     load_teardown();
 }
 

@@ -3,6 +3,8 @@
  *
  * usage: randomkill BUILD KILLS SEED SECONDS [FILTER]: so many kills of each kind; after SECONDS it is over: a hang is a
  * failure. Environment: KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to. */
+#include "load_broadcast.h"
+#include "load_bytes.h"
 #include "load_ring.h"
 #include "load_role.h"
 #include "load_value.h"
@@ -20,6 +22,11 @@ static const load_t loads[] = {
     {"load: ring, consumer asleep", load_setup_sleeping, producer_under_load, load_teardown, 0},
     {"load: ring, consumer", load_setup, consumer_under_load, load_teardown, 0},
     {"load: ring, both in turn", load_setup, both_under_load, both_teardown, 0},
+    {"load: messages, producer", messages_setup, messages_producer_under_load, messages_teardown, 0},
+    {"load: messages, consumer", messages_setup, messages_consumer_under_load, messages_teardown, 0},
+    {"load: messages, both in turn", messages_setup, messages_both_under_load, messages_both_teardown, 0},
+    {"load: broadcast, writer", load_cast_writers_setup, broadcaster_under_load, load_cast_writers_teardown, 0},
+    {"load: broadcast, reader", load_cast_setup, listener_under_load, cast_teardown, 0},
     {"load: seqlock writer", load_value_setup, writer_under_load, load_value_teardown, 0},
     {"load: book writer", load_book_setup, writer_under_load, load_value_teardown, 0},
     {"load: claimants of a role", role_setup, claimant_under_load, claimant_teardown, 0},
@@ -28,6 +35,14 @@ static const load_t loads[] = {
      EXPECT(REPEATED) | EXPECT(LOST)},
     {"planted: given back early", setup_given_back_early, consumer_under_load, load_teardown,
      EXPECT(TORN) | EXPECT(LOST)},
+    {"planted: announced early", messages_setup_announced_early, messages_producer_under_load, messages_teardown,
+     EXPECT(TORN) | EXPECT(REPEATED)},
+    {"planted: message given back early", messages_setup_given_back_early, messages_consumer_under_load,
+     messages_teardown, EXPECT(TORN) | EXPECT(LOST)},
+    {"planted: record announced early", load_cast_setup_announced_early, broadcaster_under_load,
+     load_cast_writers_teardown, EXPECT(TORN) | EXPECT(REPEATED)},
+    {"planted: a reader that writes", load_cast_setup_noting, listener_under_load, cast_teardown,
+     EXPECT(WRONG) | EXPECT(REPEATED) | EXPECT(LOST)},
     {"planted: one cell, odd and even", role_setup, classic_under_load, role_teardown, EXPECT(BLOCKED)},
     {"planted: claim without exchange", setup_without_exchange, claimant_under_load, claimant_teardown,
      EXPECT(WRONG) | EXPECT(REPEATED) | EXPECT(LOST)},

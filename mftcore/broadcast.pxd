@@ -46,4 +46,5 @@ cdef class BroadcastWriter(BroadcastEnd):
 cdef class BroadcastReader(BroadcastEnd):
     cdef mft_stamp_t stamp              # of the record that was read last
 
-    cdef bint take(self, void *record, uint64_t *skipped) except -1
+    cdef int take(self, void *record, uint64_t *skipped) noexcept   # a code, which `took` turns into an exception
+    cdef bint took(self, int rc) except -1

@@ -279,11 +279,15 @@ cdef class BroadcastReader(BroadcastEnd):
         As of the `Broadcast`.
     """
 
-    cdef bint take(self, void *record, uint64_t *skipped) except -1:
+    cdef int take(self, void *record, uint64_t *skipped) noexcept:
         cdef mft_stamp_t stamp
         cdef int rc = mft_broadcast_next(&self.cells, record, &stamp, skipped)
         if rc == MFT_OK:
             self.stamp = stamp
+        return rc
+
+    cdef bint took(self, int rc) except -1:
+        if rc == MFT_OK:
             return True
         if rc == MFT_EMPTY:
             return False
@@ -309,7 +313,7 @@ cdef class BroadcastReader(BroadcastEnd):
         cdef uint64_t skipped
         self.check()
         record = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.cells.cells.bytes)
-        return record if self.take(PyBytes_AS_STRING(record), &skipped) else None
+        return record if self.took(self.take(PyBytes_AS_STRING(record), &skipped)) else None
 
     def read_into(self, buffer):
         """Take the next record into a writable, contiguous buffer of exactly its size.
@@ -332,7 +336,7 @@ cdef class BroadcastReader(BroadcastEnd):
             self.check()
             if <uint64_t>view.len != self.cells.cells.bytes:
                 wrong_size(self.segment, self.cells.cells.bytes, buffer, view.len)
-            return self.take(view.buf, &skipped)
+            return self.took(self.take(view.buf, &skipped))
         finally:
             PyBuffer_Release(&view)
 
@@ -347,7 +351,8 @@ cdef class BroadcastReader(BroadcastEnd):
         -------
         int
             How many of its first records were filled. They follow each other without a gap: where records were lost, the
-            call ends, and the next one begins behind the gap.
+            call ends, and the next one begins behind the gap. An error after the first record ends the call, too; the next
+            one raises it.
 
         Raises
         ------
@@ -358,6 +363,7 @@ cdef class BroadcastReader(BroadcastEnd):
         cdef uint64_t done = 0, count, skipped
         cdef mft_stamp_t last
         cdef char *at
+        cdef int rc
         self.check()
         PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
         try:
@@ -367,7 +373,10 @@ cdef class BroadcastReader(BroadcastEnd):
             at = <char *>view.buf
             while done < count:
                 last = self.stamp
-                if not self.take(at + done * self.cells.cells.bytes, &skipped):
+                rc = self.take(at + done * self.cells.cells.bytes, &skipped)
+                if rc != MFT_OK:
+                    if not done:  # else the caller would never learn of what was taken before
+                        self.took(rc)
                     break
                 if done and skipped:  # it does not follow on the one before: the next call begins with it
                     self.cells.next -= 1

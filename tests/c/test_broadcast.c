@@ -61,8 +61,11 @@ static void every_reader_sees_every_record_in_order(void)
     CHECK(mft_broadcast_open(&writer, &segment) == MFT_OK && mft_broadcast_open(&early, &segment) == MFT_OK);
     CHECK(mft_broadcast_open(&late, &segment) == MFT_OK && mft_broadcast_open(&oldest, &segment) == MFT_OK);
     CHECK(mft_broadcast_next(&early, &v, &stamp, &skipped) == MFT_EMPTY && skipped == 0);
-    for (uint64_t i = 1; i <= 7; i++)
+    for (uint64_t i = 1; i <= 7; i++) {
         put(&writer, i);
+        mft_broadcast_join(&oldest, 1);
+        CHECK(oldest.next == 1);
+    }
     mft_broadcast_join(&late, 0);
     mft_broadcast_join(&oldest, 1);
     CHECK(late.next == 8 && oldest.next == 1);

@@ -96,6 +96,7 @@ static void a_batch_is_visible_when_committed_and_dropped_when_not(void)
     }
     CHECK(mft_bytes_claim(&tx, MOST, &place) == MFT_FULL);
     mft_bytes_commit(&tx);
+    CHECK(mft_bytes_has_room(&tx, MOST - 72) && !mft_bytes_has_room(&tx, MOST - 71));
     for (int i = 0; i < 3; i++) {
         CHECK(mft_bytes_peek(&rx, &there, &length) == MFT_OK && length == 10 && there[0] == i);
         mft_bytes_take(&rx, length);
@@ -134,6 +135,26 @@ static void damaged_indices_and_lengths_are_refused_not_believed(void)
     atomic_store(&tx.shared->tail, 0);
     CHECK(mft_bytes_open(&tx, &s) == MFT_OK && mft_bytes_open(&rx, &s) == MFT_OK);
     CHECK(mft_bytes_push(&tx, message, 20) == MFT_OK);
+    /* valid messages, but indices that no call of ours leaves */
+    for (int again = 0; again < 2; again++) {
+        atomic_store(&tx.shared->tail, 32 + 4); /* behind the message, and not whole words */
+        CHECK(mft_bytes_peek(&rx, &place, &length) == MFT_E_CORRUPT);
+        atomic_store(&tx.shared->tail, BYTES + 32);
+        CHECK(mft_bytes_peek(&rx, &place, &length) == MFT_E_CORRUPT);
+    }
+    atomic_store(&tx.shared->tail, 32 + MFT_BYTES_WHICH);
+    CHECK(mft_bytes_peek(&rx, &place, &length) == MFT_OK && length == 20);
+    memcpy(rx.data + 4096, rx.data, 32); /* a message where the consumer has not been */
+    atomic_store(&rx.shared->head, 4096);
+    CHECK(mft_bytes_peek(&rx, &place, &length) == MFT_E_CORRUPT);
+    atomic_store(&rx.shared->head, 4);
+    atomic_store(&rx.shared->tail, 8);
+    CHECK(mft_bytes_open(&rx, &s) == MFT_E_CORRUPT);
+    atomic_store(&rx.shared->head, 0);
+    atomic_store(&tx.shared->tail, BYTES - 4);
+    CHECK(mft_bytes_push(&tx, message, 8) == MFT_E_CORRUPT);
+    atomic_store(&tx.shared->tail, 32 + MFT_BYTES_WHICH);
+    CHECK(mft_bytes_open(&rx, &s) == MFT_OK);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         memcpy(rx.data, &words[i], 8);
         CHECK(mft_bytes_peek(&rx, &place, &length) == MFT_E_CORRUPT);
@@ -147,12 +168,15 @@ static void a_segment_that_is_no_such_ring_is_refused(void)
     mft_bytes_t r;
 
     CHECK(mft_bytes_data_bytes(65535) == 0 && mft_bytes_data_bytes(32768) == 0 && mft_bytes_data_bytes(0) == 0);
-    CHECK(mft_bytes_data_bytes(UINT64_C(1) << 33) == 0);
+    CHECK(mft_bytes_data_bytes(UINT64_C(1) << 33) == 0 && mft_bytes_data_bytes(3 * BYTES) == 0);
     make_ring(&s, &r);
     CHECK(mft_segment_mirror(&s, BYTES) == MFT_E_ARGUMENT); /* once is enough */
     s.layout.capacity = 2 * BYTES;
     CHECK(mft_bytes_open(&r, &s) == MFT_E_LAYOUT);
     s.layout.capacity = BYTES;
+    s.data_bytes += MFT_PAGE;
+    CHECK(mft_bytes_open(&r, &s) == MFT_E_LAYOUT);
+    s.data_bytes -= MFT_PAGE;
     s.mirror_bytes = 0;
     CHECK(mft_bytes_open(&r, &s) == MFT_E_LAYOUT);
     s.mirror_bytes = BYTES;

@@ -18,6 +18,7 @@ from mftcore import (
     PeerDied,
     RecordError,
     RoleTaken,
+    Unstable,
     wait_any,
 )
 from tests.core.children import child
@@ -202,6 +203,19 @@ def test_a_count_that_went_back_is_an_error() -> None:
             file.write((1).to_bytes(8, "little"))
         with pytest.raises(LayoutError, match="went back"):
             reader.read()
+
+
+def test_what_a_batch_took_before_an_error_is_delivered_and_the_next_call_raises() -> None:
+    with Broadcast.create("<u8", 7) as broadcast, broadcast.writer() as writer, broadcast.reader() as reader:
+        writer.write_many(np.arange(1, 4, dtype="<u8"))
+        with open(f"/proc/self/fd/{broadcast.fileno()}", "r+b", buffering=0) as file:  # noqa: PTH123
+            file.seek(4096 + 8)
+            file.write((1).to_bytes(8, "little"))  # as if only record 1 had been begun
+        out = np.zeros(3, "<u8")
+        assert (reader.read_many(out), out[0], reader.number, reader.lost) == (1, 1, 1, 0)
+        with pytest.raises(Unstable):
+            reader.read_many(out)
+        assert (reader.number, reader.behind) == (1, 2)
 
 
 def test_names_and_forks_are_as_everywhere() -> None:

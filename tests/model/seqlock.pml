@@ -9,12 +9,20 @@
  * Promise. An accepted copy is the whole value of its version, of one writer, and never older than the last; a reader
  * that starts after the writer died for good gets the last whole value at the first try.
  *
- * K, RESTART choose the variant; the rest are mutants, each of which must be refuted (see models.txt). */
+ * With BROADCAST the reader is that of mftcore/include/mftcore/broadcast.h, which reads the same cells in order. Promise:
+ * every record that it takes is the whole one of its number, of one writer; it takes each or counts it as lost; it loses
+ * none unless the writer has begun to write over it, or is K records ahead; after the writer died for good, it takes all
+ * that are kept without a further try.
+ *
+ * K, RESTART, BROADCAST choose the variant; the rest are mutants, each of which must be refuted (see models.txt). */
 #ifndef K
 #define K 2 /* cells */
 #endif
 #ifndef RESTART
 #define RESTART 1 /* successors: so many kills are survived, the next is for good */
+#endif
+#ifndef BROADCAST
+#define BROADCAST 0
 #endif
 #ifndef WORD_RELEASE
 #define WORD_RELEASE 1
@@ -48,6 +56,16 @@
 #define PUBLISH 2 /* 2: version after the cell; 1: before it (mutant) */
 #endif
 
+#ifndef BLIND_SUCCESSOR
+#define BLIND_SUCCESSOR 0 /* 1: goes on behind the record that the dead one had begun (mutant) */
+#endif
+#ifndef COUNT_LOST
+#define COUNT_LOST 1 /* 0: what was skipped is not counted (mutant) */
+#endif
+#ifndef STEP_BACK
+#define STEP_BACK 0 /* 1: a lapped reader goes to half of the cells behind the newest, also when it stands further (mutant) */
+#endif
+
 #define LAST (K + 2)         /* versions: every cell is overwritten, one of them twice for K = 2 */
 #define DEPTH (LAST + 3)     /* values a word can have had, with those of killed writers */
 #define VERSION 0
@@ -55,6 +73,11 @@
 #define WORD(cell, i) (2 + 2 * (cell) + (i))
 #define PLACES (2 + 2 * K)
 #define AT(place, n) ((place) * DEPTH + (n))
+#if BLIND_SUCCESSOR
+#define GOES_ON_FROM BEGUN
+#else
+#define GOES_ON_FROM VERSION
+#endif
 
 byte value[PLACES * DEPTH]; /* all that was ever stored, oldest first; entry 0 is the zero of a new segment */
 byte clock[PLACES * DEPTH]; /* the writer's count of stores when it was stored */
@@ -92,9 +115,9 @@ proctype writer()
 
 successor:
     do
-    :: value[AT(VERSION, newest[VERSION])] == LAST -> break
+    :: value[AT(GOES_ON_FROM, newest[GOES_ON_FROM])] >= LAST -> break
     :: else ->
-        v = value[AT(VERSION, newest[VERSION])] + 1;
+        v = value[AT(GOES_ON_FROM, newest[GOES_ON_FROM])] + 1;
         DIE;
 #if PUBLISH == 1
         d_step { committed[v] = v + 16 * crashes; store(VERSION, v) }
@@ -204,4 +227,82 @@ end:
     od
 }
 
-init { atomic { run writer(); run reader() } }
+/* mft_broadcast_next, once and again. `version` is here the number of the newest record, `begun` as above. */
+#define TRUE_VERSION value[AT(VERSION, newest[VERSION])]
+#define TRUE_BEGUN value[AT(BEGUN, newest[BEGUN])]
+
+proctype follower()
+{
+    byte version, begun, x, y, p, next = 1, got, lost, to;
+    bool late, whole;
+
+end:
+    do
+    :: atomic {
+           late = dead;
+           if
+           :: late -> d_step { raise(255) }
+           :: else
+           fi
+       }
+       load(VERSION, VERSION_ACQUIRE, VERSION_RELEASE, version);
+       assert(version + 1 >= next); /* else MFT_E_CORRUPT for nothing */
+       if
+       :: version + 1 == next -> /* empty */
+           d_step {
+               assert(!late || version == TRUE_VERSION);
+               assert(got + lost == version)
+           }
+       :: version + 1 > next ->
+           whole = false;
+           if
+           :: version + 1 - next < K ->
+#if BEGUN_LOAD == 1
+               load(BEGUN, 0, 0, begun);
+#endif
+               load(WORD(next % K, 0), WORD_ACQUIRE, WORD_RELEASE, x);
+               load(WORD(next % K, 1), WORD_ACQUIRE, WORD_RELEASE, y);
+#if BEGUN_LOAD == 2
+               load(BEGUN, 0, 0, begun);
+#endif
+               d_step {
+#define version next /* WHOLE is about the record that was copied */
+                   whole = WHOLE;
+#undef version
+                   assert(whole || !late)
+               }
+           :: else
+           fi;
+           d_step {
+               if
+               :: whole ->
+                   assert(x == committed[next]);
+                   assert(y == committed[next]);
+                   got++;
+                   next++
+               :: else ->
+                   to = version + 1 - K / 2;
+                   if
+                   :: to > next || STEP_BACK ->
+                       assert(TRUE_VERSION + 1 - next >= K || TRUE_BEGUN >= next + K);
+                       lost = lost + COUNT_LOST * (to - next);
+                       next = to
+                   :: else
+                   fi
+               fi
+           }
+       fi;
+       d_step { version = 0; begun = 0; x = 0; y = 0; to = 0; late = false; whole = false }
+    od
+}
+
+init {
+    atomic {
+        run writer();
+#if BROADCAST
+        run follower()
+#else
+        run reader()
+#endif
+    }
+}

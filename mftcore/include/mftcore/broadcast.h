@@ -47,26 +47,24 @@ static inline void mft_broadcast_join(mft_broadcast_t *b, int at_the_oldest)
 }
 
 /* Reader: take the next record. MFT_OK; MFT_EMPTY; MFT_E_CORRUPT when the number of the newest record went back;
- * MFT_UNSTABLE when the writer went round all cells during each of many attempts. `*skipped` is how many records were lost
- * just before this one (also counted in `lost`). */
+ * MFT_UNSTABLE when the writer went round all cells during each of many attempts. `*skipped` is how many records this call
+ * has lost, with MFT_OK just before this one (also counted in `lost`). */
 static inline int mft_broadcast_next(mft_broadcast_t *b, void *record, mft_stamp_t *stamp, uint64_t *skipped)
 {
     const uint64_t before = b->lost;
 
+    *skipped = 0;
     for (int tries = 0; tries < MFT_SEQLOCK_TRIES; tries++) {
         const uint64_t newest = mft_broadcast_newest(b), behind = newest - (b->next - 1);
 
-        if (behind == 0) {
-            *skipped = b->lost - before;
+        if (behind == 0)
             return MFT_EMPTY;
-        }
         if (behind > UINT64_MAX / 2)
             return MFT_E_CORRUPT;
         /* at most K - 1 behind: the version that begins next then lies in another cell */
         if (behind < b->cells.cells &&
             mft_seqlock_copy(&b->cells, b->next, record, b->cells.bytes, stamp) == MFT_OK) {
             b->next++;
-            *skipped = b->lost - before;
             return MFT_OK;
         }
         /* Lapped. Half of the cells ahead of the writer: one record further than lost would be lapped again at once. */
@@ -74,6 +72,7 @@ static inline int mft_broadcast_next(mft_broadcast_t *b, void *record, mft_stamp
         if (to - b->next < UINT64_MAX / 2) {
             b->lost += to - b->next;
             b->next = to;
+            *skipped = b->lost - before;
         }
         mft_pause();
     }

@@ -16,4 +16,10 @@ static inline int64_t mft_now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* How long ago that was. Unsigned, since the stamp comes out of shared memory and may be anything. */
+static inline int64_t mft_age_ns(int64_t then_ns)
+{
+    return (int64_t)((uint64_t)mft_now_ns() - (uint64_t)then_ns);
+}
+
 #endif

@@ -126,7 +126,7 @@ static inline int64_t mft_port_read(mft_port_t *p, void *record, int64_t *age_ns
     if (stamp.version == 0)
         memset(record, 0, q->bytes);
     *p->seen = stamp.version;
-    *age_ns = stamp.version ? mft_now_ns() - stamp.written_ns : -1;
+    *age_ns = stamp.version ? mft_age_ns(stamp.written_ns) : -1;
     return (int64_t)stamp.version;
 }
 
@@ -148,7 +148,7 @@ static inline int64_t mft_port_read_book(mft_port_t *p, int64_t levels, int64_t 
         top->state = MFT_BOOK_EMPTY;
     }
     *p->seen = stamp.version;
-    found[0] = stamp.version ? mft_now_ns() - top->receive_ns : -1;
+    found[0] = stamp.version ? mft_age_ns(top->receive_ns) : -1;
     found[1] = top->state;
     found[2] = top->n_bids < wanted ? top->n_bids : (int64_t)wanted;
     found[3] = top->n_asks < wanted ? top->n_asks : (int64_t)wanted;

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mftcore import (
     Broadcast,
@@ -34,15 +35,19 @@ def numbered(numbers: range, epoch: int) -> "np.ndarray[tuple[int], np.dtype[np.
 
 
 class BroadcastBesideList(RuleBasedStateMachine):
-    """A broadcast that keeps 7 records behind, three readers, and a plain list."""
+    """A broadcast that keeps 7 records behind or more, three readers, and a plain list of what each writer wrote."""
 
-    @initialize()
-    def make(self) -> None:
-        self.broadcast = Broadcast.create("<u8", 7)
-        self.writer = self.broadcast.writer()
+    @initialize(capacity=st.sampled_from([7, 7, 8, 31]))
+    def make(self, capacity: int) -> None:
+        self.broadcast = Broadcast.create("<u8", capacity)
+        self.kept = self.broadcast.capacity  # one less than a power of two
+        assert self.kept >= capacity
+        self.writer, self.epoch = self.broadcast.writer(), 1
         self.written: list[int] = []
+        self.writers: list[int] = []  # the epoch of each record
         self.readers = [self.broadcast.reader() for _ in range(3)]
-        self.seen = [0, 0, 0]  # numbers of the records that were read last
+        self.seen = [0, 0, 0]  # numbers of the records that were read last, or where the reader joined
+        self.read_any = [False, False, False]
         self.lost = [0, 0, 0]
 
     def teardown(self) -> None:
@@ -50,40 +55,82 @@ class BroadcastBesideList(RuleBasedStateMachine):
             for end in (self.writer, *self.readers, self.broadcast):
                 end.close()
 
+    def values(self, count: int) -> list[int]:
+        return [1000 + len(self.written) + i for i in range(count)]
+
     @rule(count=st.integers(0, 30))
-    def write(self, count: int) -> None:
-        values = [1000 + len(self.written) + i for i in range(count)]
+    def write_many(self, count: int) -> None:
+        values = self.values(count)
         assert self.writer.write_many(np.array(values, "<u8")) == len(self.written) + count
         self.written += values
+        self.writers += [self.epoch] * count
+
+    @rule(how=st.sampled_from([bytes, bytearray, memoryview]))
+    def write(self, how: Any) -> None:
+        (value,) = self.values(1)
+        assert self.writer.write(how(value.to_bytes(8, "little"))) == len(self.written) + 1
+        self.written.append(value)
+        self.writers.append(self.epoch)
+
+    def took(self, who: int, values: list[int], most: int) -> None:
+        """What a reader took must follow on what it has seen, but for what it counts as lost."""
+        reader = self.readers[who]
+        skipped = reader.lost - self.lost[who]
+        first = self.seen[who] + skipped
+        assert values == self.written[first : first + len(values)]
+        assert (skipped == 0) == (len(self.written) - self.seen[who] <= self.kept)
+        assert len(values) == min(most, len(self.written) - first)
+        self.seen[who], self.lost[who] = first + len(values), reader.lost
+        self.read_any[who] = self.read_any[who] or bool(values)
 
     @rule(who=st.integers(0, 2), most=st.integers(1, 20))
     def read_many(self, who: int, most: int) -> None:
-        reader, out = self.readers[who], np.zeros(most, "<u8")
-        assert reader.behind == len(self.written) - self.seen[who]  # what will be lost included
-        count = reader.read_many(out)
-        skipped = reader.lost - self.lost[who]
-        first = self.seen[who] + skipped
-        assert out[:count].tolist() == self.written[first : first + count]
-        assert (skipped == 0) == (len(self.written) - self.seen[who] <= 7)
-        assert count == min(most, len(self.written) - first)
-        self.seen[who], self.lost[who] = first + count, reader.lost
-        if count:
-            assert reader.number == self.seen[who]
+        out = np.zeros(most, "<u8")
+        count = self.readers[who].read_many(out)
+        assert not out[count:].any()
+        self.took(who, out[:count].tolist(), most)
+
+    @rule(who=st.integers(0, 2))
+    def read(self, who: int) -> None:
+        record = self.readers[who].read()
+        self.took(who, [] if record is None else [int.from_bytes(record, "little")], 1)
+
+    @rule(who=st.integers(0, 2))
+    def read_into(self, who: int) -> None:
+        out = bytearray(8)
+        found = self.readers[who].read_into(out)
+        self.took(who, [int.from_bytes(out, "little")] if found else [], 1)
 
     @rule(who=st.integers(0, 2), oldest=st.booleans())
     def rejoin(self, who: int, oldest: bool) -> None:
         self.readers[who].close()
         self.readers[who] = self.broadcast.reader(at="oldest" if oldest else "newest")
-        self.seen[who] = max(0, len(self.written) - 7) if oldest else len(self.written)
-        self.lost[who] = 0
+        self.seen[who] = max(0, len(self.written) - self.kept) if oldest else len(self.written)
+        self.read_any[who], self.lost[who] = False, 0
 
     @rule()
     def succeed(self) -> None:
         self.writer.close()
         self.writer = self.broadcast.writer()
+        self.epoch += 1
+        assert self.writer.epoch == self.epoch
+
+    @invariant()
+    def every_reader_knows_where_it_is(self) -> None:
+        if not hasattr(self, "broadcast"):
+            return
+        assert self.broadcast.written == len(self.written)
+        for who, reader in enumerate(self.readers):
+            assert reader.behind == len(self.written) - self.seen[who]  # what will be lost included
+            assert reader.wait(0) == (reader.behind > 0)
+            if self.read_any[who]:
+                assert (reader.number, reader.record_epoch) == (self.seen[who], self.writers[self.seen[who] - 1])
+            else:
+                assert (reader.number, reader.record_epoch) == (0, 0)
 
 
 TestBroadcastBesideList = BroadcastBesideList.TestCase
+TestBroadcastBesideList.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 def write_for_ever(broadcast: Broadcast) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -42,6 +43,8 @@ class ByteRingBesideDeque(RuleBasedStateMachine):
         self.tx, self.rx = self.ring.producer(), self.ring.consumer()
         self.model: deque[bytes] = deque()
         self.number = 0
+        self.popped = self.full = 0
+        self.epochs = [1, 1]
 
     def teardown(self) -> None:
         for end in (self.tx, self.rx, self.ring):
@@ -60,7 +63,8 @@ class ByteRingBesideDeque(RuleBasedStateMachine):
     def push(self, length: int) -> None:
         message = self.message(length)
         fits = taken(message) <= self.room()
-        assert self.tx.push(message) == fits
+        assert self.tx.push(message if length % 2 else bytearray(message)) == fits
+        self.full += not fits
         if fits:
             self.model.append(message)
 
@@ -75,25 +79,37 @@ class ByteRingBesideDeque(RuleBasedStateMachine):
             expected += 1
         assert self.tx.push_many(bytearray(message) for message in messages) == expected
         self.model.extend(messages[:expected])
+        self.full += expected < len(messages)
 
     @rule(length=lengths, shorter=st.floats(0, 1))
     def claim(self, length: int, shorter: float) -> None:
         fits = 8 + (length + 7) // 8 * 8 <= self.room()
         with self.tx.claim(length) as claim:
             assert (claim.view is not None) == fits
+            self.full += not fits
             if claim.view is not None:
                 claim.length = int(length * shorter)
                 message = self.message(claim.length)
                 claim.view[: claim.length] = message
                 self.model.append(message)
 
+    @rule(length=lengths)
+    def claim_and_give_up(self, length: int) -> None:
+        with contextlib.suppress(ZeroDivisionError), self.tx.claim(length) as claim:
+            self.full += claim.view is None
+            if claim.view is not None:
+                claim.view[:] = b"x" * length
+            raise ZeroDivisionError
+
     @rule()
     def pop(self) -> None:
+        self.popped += bool(self.model)
         assert self.rx.pop() == (self.model.popleft() if self.model else None)
 
     @rule(most=st.integers(1, 9))
     def pop_many(self, most: int) -> None:
         expected = [self.model.popleft() for _ in range(min(most, len(self.model)))]
+        self.popped += len(expected)
         assert self.rx.pop_many(most) == expected
 
     @rule(keep=st.booleans())
@@ -104,22 +120,29 @@ class ByteRingBesideDeque(RuleBasedStateMachine):
                 raise ZeroDivisionError
         if not keep and self.model:
             self.model.popleft()
+            self.popped += 1
 
     @precondition(lambda self: self.number % 7 == 3)
-    @rule()
-    def succeed_both(self) -> None:
-        self.tx.close()
-        self.rx.close()
-        self.tx, self.rx = self.ring.producer(), self.ring.consumer()
+    @rule(which=st.sampled_from([(True, True), (True, False), (False, True)]))
+    def succeed(self, which: tuple[bool, bool]) -> None:
+        if which[0]:
+            self.tx.close()
+            self.tx = self.ring.producer()
+        if which[1]:
+            self.rx.close()
+            self.rx = self.ring.consumer()
+        self.epochs = [epoch + succeeded for epoch, succeeded in zip(self.epochs, which, strict=True)]
+        assert [self.tx.epoch, self.rx.epoch] == self.epochs == [self.rx.producer_epoch, self.tx.consumer_epoch]
 
     @invariant()
     def counts(self) -> None:
         counters = self.ring.counters()
-        assert counters.pushed - counters.popped == len(self.model)
-        assert counters.used_bytes == LEAST - self.room()
+        assert counters == (self.popped + len(self.model), self.popped, self.full, LEAST - self.room())
+        assert self.rx.wait(0) == bool(self.model)
 
 
 TestByteRingBesideDeque = ByteRingBesideDeque.TestCase
+TestByteRingBesideDeque.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 def numbered(epoch: int, number: int) -> bytes:

@@ -4,7 +4,8 @@ An endpoint is replaced by one of which a single call errs, now and then or alwa
 says. Examples are drawn in the same order each time, so that a run says the same as the last.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,38 @@ def last_twice(ring: Any, out: Any) -> int:
     return int(taken)
 
 
+def published_all_the_same(tx: Any, length: int) -> Any:
+    @contextlib.contextmanager
+    def lent() -> Iterator[Any]:
+        with tx.claim(length) as claim:
+            try:
+                yield claim
+            except ZeroDivisionError:
+                failed = True
+            else:
+                failed = False
+        if failed:
+            raise ZeroDivisionError
+
+    return lent()
+
+
+def never_told(broadcast: Any, **named: Any) -> Any:
+    return Untold(broadcast.reader(**named))
+
+
+class Untold:
+    """A reader that says never to have lost anything."""
+
+    lost = 0
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 def first_byte_old(writer: Any, value: bytes) -> int:
     return int(writer.write(b"\0" + value[1:]))
 
@@ -97,6 +130,7 @@ BUGS: dict[str, tuple[type[RuleBasedStateMachine], str, str, Callable[..., Any]]
     "ring: a record comes twice": (RingBesideDeque, "rx", "pop_many", last_twice),
     "byte ring: a byte is cut off": (ByteRingBesideDeque, "tx", "push", lambda tx, message: tx.push(message[1:])),
     "byte ring: one too many at once": (ByteRingBesideDeque, "rx", "pop_many", lambda rx, most: rx.pop_many(most + 1)),
+    "byte ring: a claim that failed is published": (ByteRingBesideDeque, "tx", "claim", published_all_the_same),
     "broadcast: numbers from nought": (
         BroadcastBesideList,
         "writer",
@@ -109,6 +143,7 @@ BUGS: dict[str, tuple[type[RuleBasedStateMachine], str, str, Callable[..., Any]]
         "write_many",
         lambda writer, values: writer.write_many(values[:-1]) + (len(values) > 0),
     ),
+    "broadcast: a lapped reader is not told": (BroadcastBesideList, "broadcast", "reader", never_told),
     "seqlock: a byte of the value before": (SeqlockBesideItsLastValue, "writer", "write", first_byte_old),
     "seqlock: another length is cut": (
         SeqlockBesideItsLastValue,

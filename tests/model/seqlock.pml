@@ -62,9 +62,6 @@
 #ifndef COUNT_LOST
 #define COUNT_LOST 1 /* 0: what was skipped is not counted (mutant) */
 #endif
-#ifndef STEP_BACK
-#define STEP_BACK 0 /* 1: a lapped reader goes to half of the cells behind the newest, also when it stands further (mutant) */
-#endif
 
 #define LAST (K + 2)         /* versions: every cell is overwritten, one of them twice for K = 2 */
 #define DEPTH (LAST + 3)     /* values a word can have had, with those of killed writers */
@@ -283,7 +280,7 @@ end:
                :: else ->
                    to = version + 1 - K / 2;
                    if
-                   :: to > next || STEP_BACK ->
+                   :: to > next ->
                        assert(TRUE_VERSION + 1 - next >= K || TRUE_BEGUN >= next + K);
                        lost = lost + COUNT_LOST * (to - next);
                        next = to

@@ -1,18 +1,20 @@
 /* Attach to a damaged segment, open the structure, use it: an error or defined behaviour, never a stray access.
  *
  * Input: byte 0 chooses the kind, byte 1 whether the header's checksum is made right again and what was checked is
- * used; then changes of four bytes each (place, place, place, exclusive-or). Run by libFuzzer, or by the main below with
- * inputs of its own (-DOWN_DRIVER: argv[1] seconds, argv[2] seed). -DPLANT removes the ring's check of the geometry. */
+ * used; then changes of four bytes each (place, place, place, exclusive-or), or, for a ring of messages and a broadcast, the
+ * steps of hostile_peer.h if byte 1 says so. Run by libFuzzer, or by the main below with inputs of its own (-DOWN_DRIVER:
+ * argv[1] seconds, argv[2] seed). With -DPLANT the environment's FUZZ_PLANT names a structure that lacks a check. */
 #include "../check.h"
 
 #include "mftcore/book.h"
 #include "mftcore/histogram.h"
 #include "mftcore/ring.h"
+#include "hostile_peer.h"
 
-#ifdef PLANT
-#define OPEN_RING planted_open
-static int planted_open(mft_ring_t *r, mft_segment_t *s)
+static int open_ring(mft_ring_t *r, mft_segment_t *s)
 {
+    if (strcmp(planted(), "ring") != 0)
+        return mft_ring_open(r, s);
     r->shared = (mft_ring_shared_t *)s->data;
     r->capacity = s->layout.capacity;
     r->mask = r->capacity - 1;
@@ -20,11 +22,10 @@ static int planted_open(mft_ring_t *r, mft_segment_t *s)
     r->look_at = r->head_seen = r->tail_seen = 0;
     return MFT_OK;
 }
-#else
-#define OPEN_RING mft_ring_open
-#endif
 
-enum { KINDS = 5, RECORD = 64, CAPACITY = 8, LEVELS = 4, BUFFER = 1 << 16 };
+enum { KINDS = 7, RECORD = 64, CAPACITY = 8, LEVELS = 4, BUFFER = 1 << 16 };
+static const uint32_t kinds[KINDS] = {MFT_KIND_RING,     MFT_KIND_SEQLOCK, MFT_KIND_BOOK,     MFT_KIND_HISTOGRAM,
+                                      MFT_KIND_DOORBELL, MFT_KIND_BYTES,   MFT_KIND_BROADCAST};
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
@@ -38,9 +39,12 @@ static mft_segment_t make(uint32_t kind)
     spec.data_bytes = kind == MFT_KIND_RING        ? mft_ring_data_bytes(CAPACITY, RECORD)
                       : kind == MFT_KIND_HISTOGRAM ? sizeof(mft_histogram_shared_t)
                       : kind == MFT_KIND_DOORBELL  ? sizeof(mft_bell_t)
+                      : kind == MFT_KIND_BYTES     ? mft_bytes_data_bytes(MFT_BYTES_LEAST)
                                                    : mft_seqlock_data_bytes(record);
     if (kind == MFT_KIND_HISTOGRAM)
         spec.capacity = MFT_HISTOGRAM_BUCKETS;
+    if (kind == MFT_KIND_BYTES)
+        spec.capacity = MFT_BYTES_LEAST;
     CHECK(mft_segment_make(&s, &spec) == MFT_OK);
     mft_segment_publish(&s);
     return s;
@@ -55,7 +59,7 @@ static void use_ring(mft_segment_t *s, unsigned char *buffer)
     void *place;
 
     /* records larger than our buffer are the caller's business: it made the buffer from the header's record size */
-    if (OPEN_RING(&tx, s) != MFT_OK || OPEN_RING(&rx, s) != MFT_OK || tx.record_bytes > BUFFER / 8)
+    if (open_ring(&tx, s) != MFT_OK || open_ring(&rx, s) != MFT_OK || tx.record_bytes > BUFFER / 8)
         return;
     for (int i = 0; i < 3 * CAPACITY; i++) {
         mft_ring_push(&tx, buffer);
@@ -120,36 +124,45 @@ static void use_bell(mft_segment_t *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-    static mft_segment_t made[KINDS + 1];
-    static unsigned char *original[KINDS + 1], *buffer;
-    mft_segment_t s;
+    static mft_segment_t all[KINDS];
+    static unsigned char *originals[KINDS], *buffer;
+    static const uint8_t messages_used[] = {2, 16, 0, 0, 2, 1, 7, 0, 6, 0, 0, 0, 8, 0, 0, 0, 6, 0, 0, 0, 9, 0, 0, 0};
+    static const uint8_t records_used[] = {2, 1, 0, 0, 4, 0, 0, 0, 3, 0, 0, 1, 4, 0, 0, 0, 2, 1, 0, 0, 4, 0, 0, 0};
+    static volatile uint64_t sum;
+    mft_segment_t s, *made;
+    unsigned char **original;
     uint32_t kind;
-    int reseal, rc;
+    int reseal, live, rc;
 
     if (length < 2)
         return 0;
-    kind = 1 + bytes[0] % KINDS;
+    kind = kinds[bytes[0] % KINDS];
+    made = &all[bytes[0] % KINDS];
+    original = &originals[bytes[0] % KINDS];
+    live = (kind == MFT_KIND_BYTES || kind == MFT_KIND_BROADCAST) && (bytes[1] & 4);
     reseal = bytes[1] & 1;
     if (buffer == NULL)
         CHECK((buffer = calloc(1, BUFFER)) != NULL);
-    if (original[kind] == NULL) {
-        made[kind] = make(kind);
-        CHECK((original[kind] = malloc(made[kind].mapped_bytes)) != NULL);
-        memcpy(original[kind], made[kind].header, made[kind].mapped_bytes);
+    if (*original == NULL) {
+        *made = make(kind);
+        CHECK((*original = malloc(made->mapped_bytes)) != NULL);
+        memcpy(*original, made->header, made->mapped_bytes);
     }
-    memcpy(made[kind].header, original[kind], made[kind].mapped_bytes);
-    for (size_t i = 2; i + 4 <= length; i += 4) {
-        size_t at = (bytes[i] | (size_t)bytes[i + 1] << 8 | (size_t)bytes[i + 2] << 16) % made[kind].mapped_bytes;
+    memcpy(made->header, *original, made->mapped_bytes);
+    for (size_t i = 2; i + 4 <= length && !live; i += 4) {
+        size_t at = (bytes[i] | (size_t)bytes[i + 1] << 8 | (size_t)bytes[i + 2] << 16) % made->mapped_bytes;
 
         if (bytes[i + 2] & 0x80) /* every second change where it matters most: the numbers, the first data words */
             at = bytes[i + 2] & 0x40 ? MFT_PAGE + at % 512 : at % 128;
-        ((unsigned char *)made[kind].header)[at] ^= bytes[i + 3];
+        if (kind == MFT_KIND_BYTES && (bytes[i + 2] & 0xE0) == 0xE0) /* the lengths of messages */
+            at = MFT_PAGE + MFT_BYTES_CONTROL + at % 64;
+        ((unsigned char *)made->header)[at] ^= bytes[i + 3];
     }
     if (reseal) {
-        mft_layout_t *const layout = &made[kind].header->layout;
+        mft_layout_t *const layout = &made->header->layout;
         layout->checksum = mft_fnv1a(layout, offsetof(mft_layout_t, checksum));
     }
-    rc = mft_segment_attach(&s, dup(made[kind].fd), kind, 1);
+    rc = mft_segment_attach(&s, dup(made->fd), kind, 1);
     if (rc != MFT_OK) {
         CHECK(rc == MFT_E_LAYOUT && s.fault.field != NULL && s.header == NULL && s.fd == -1);
         return 0;
@@ -160,6 +173,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         use_seqlock(&s, buffer);
     else if (kind == MFT_KIND_HISTOGRAM)
         use_histogram(&s);
+    else if (kind == MFT_KIND_BYTES)
+        sum = use_bytes(&s, buffer, BUFFER, live ? bytes + 2 : messages_used, live ? length - 2 : sizeof messages_used);
+    else if (kind == MFT_KIND_BROADCAST)
+        use_broadcast(&s, buffer, BUFFER, live ? bytes + 2 : records_used, live ? length - 2 : sizeof records_used);
     else
         use_bell(&s);
     for (unsigned role = 0; role < MFT_ROLES; role++) {
@@ -171,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
             break;
     }
     mft_segment_detach(&s);
+    (void)sum;
     return 0;
 }
 

@@ -423,10 +423,13 @@ cdef class Endpoint(Waitable):
 
         Raises
         ------
+        RecordError
+            A timeout that makes no sense.
         PeerDied, RoleBusy, ClosedError, ForkedError
             As `wait`.
         """
         self.check()
+        deadline_of(timeout_s)  # a timeout that makes no sense is refused as by `wait`
         return event_loops().wait(self, timeout_s)
 
     def close(self):

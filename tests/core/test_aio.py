@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import uvloop
 
-from mftcore import ByteRing, ClosedError, PeerDied, Seqlock, SpscRing, aio
+from mftcore import ByteRing, ClosedError, PeerDied, RecordError, Seqlock, SpscRing, aio
 from tests.core.children import child
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -129,6 +129,17 @@ def test_timeouts_pass_and_news_of_a_seqlock_and_room_are_waited_for_as_well(new
             rx.close()
             with pytest.raises(ClosedError):
                 await rx.pop_async()
+
+    run(new_loop, main())
+
+
+@on_both_loops
+def test_a_timeout_that_makes_no_sense_is_refused_and_not_waited_for(new_loop: Any) -> None:
+    async def main() -> None:
+        with SpscRing.create(8, 4) as ring, ring.consumer() as rx:
+            for timeout_s in (-1.0, float("nan"), float("inf")):
+                with pytest.raises(RecordError, match="timeout"):
+                    await rx.wait_async(timeout_s)
 
     run(new_loop, main())
 

@@ -47,14 +47,23 @@ static void a_process_may_be_called_anything(void)
     CHECK(mft_start_ticks(0x3FFFFF) == 0); /* no such process */
 }
 
+static void leave_nothing(void) /* also after a CHECK that failed */
+{
+    const int directory = open(directory_path, O_RDONLY | O_DIRECTORY);
+
+    if (directory >= 0)
+        unlinkat(directory, "a", 0);
+    rmdir(directory_path);
+}
+
 int main(void)
 {
     alarm(60);
     if (access("/dev/shm", W_OK) != 0)
         strcpy(directory_path, "/tmp/mftcore-named-XXXXXX");
-    CHECK(mkdtemp(directory_path) != NULL);
+    CHECK(mkdtemp(directory_path) != NULL && atexit(leave_nothing) == 0);
     RUN(a_name_goes_while_nobody_else_holds_the_lock);
     RUN(a_process_may_be_called_anything);
-    CHECK(rmdir(directory_path) == 0);
+    CHECK(rmdir(directory_path) == 0); /* nothing is left in it */
     return 0;
 }

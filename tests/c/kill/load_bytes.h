@@ -156,7 +156,7 @@ static void consume_messages(void)
     for (;;) {
         const uint64_t head = messages_popped(), most = 1 + roll(LOAD_BATCH);
         uint64_t count = 0;
-        int rc;
+        int rc = MFT_OK;
 
         give_way();
         if (pop_message != pop_copied || roll(2)) {

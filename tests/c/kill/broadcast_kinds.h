@@ -89,7 +89,7 @@ static int cast_take(mft_broadcast_t *reader)
     if (rc == MFT_EMPTY)
         fault(LOST, "a reader finds none of %llu records", (unsigned long long)behind);
     else if (rc != MFT_OK)
-        fault(BLOCKED, "a reader beside no writer gets %d", rc);
+        fault(rc == MFT_E_CORRUPT ? REPEATED : BLOCKED, "a reader beside no writer gets %d", rc);
     else if ((skipped > 0) != (behind >= CAST_CELLS) || reader->lost != lost + skipped)
         fault(LOST, "a reader that was %llu behind lost %llu", (unsigned long long)behind, (unsigned long long)skipped);
     else

@@ -14,12 +14,16 @@ static int fd;
 static _Atomic(uint32_t) turn_waiter, turn_ringer;
 static _Atomic(uint64_t) work;
 
-static void meet(_Atomic(uint32_t) *mine, _Atomic(uint32_t) *other, uint32_t turn)
+/* Wait for the other thread. 1 when it came at once: then both really run at the same time. */
+static int meet(_Atomic(uint32_t) *mine, _Atomic(uint32_t) *other, uint32_t turn)
 {
+    unsigned spins = 0;
+
     atomic_store(mine, turn);
-    for (unsigned spins = 0; atomic_load(other) < turn; spins++)
+    for (; atomic_load(other) < turn; spins++)
         if (spins > 2000)
             sched_yield();
+    return spins <= 2000;
 }
 
 static void a_bell_at_which_nobody_ever_slept_is_not_even_looked_at(void)
@@ -117,9 +121,29 @@ static void every_sleeper_at_a_bell_is_woken(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+static cpu_set_t cores;
+
+/* Stay on the first or the second of our cores: on one and the same, where a busy machine likes to put two threads that wait
+ * for each other, they never meet. */
+static void pin(int which)
+{
+    cpu_set_t one;
+
+    if (CPU_COUNT(&cores) < 2)
+        return;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &cores) && which-- == 0)
+            CPU_SET(cpu, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+}
+
+static _Atomic(uint32_t) over;
+
 static void *ringer(void *rung)
 {
-    for (uint32_t turn = 1; turn <= REPEAT(1000000); turn++) {
+    pin(1);
+    for (uint32_t turn = 1; !atomic_load(&over); turn++) {
         meet(&turn_ringer, &turn_waiter, 2 * turn - 1);
         atomic_store_explicit(&work, turn, memory_order_release);
         ((char *)rung)[0] = (char)mft_bell_ring(&bell);
@@ -134,11 +158,16 @@ static void no_wake_up_is_lost(void)
     pthread_t thread;
 
     atomic_store(&work, 0);
+    CHECK(sched_getaffinity(0, sizeof cores, &cores) == 0);
     CHECK(pthread_create(&thread, NULL, ringer, rung) == 0);
-    for (uint32_t turn = 1; turn <= REPEAT(1000000); turn++) {
+    pin(0);
+    /* so many turns in which both ran at once; on a busy machine those are few of all */
+    for (uint32_t turn = 1, together = 0; !atomic_load(&over); turn++) {
         uint32_t armed;
         uint64_t seen;
-        meet(&turn_waiter, &turn_ringer, 2 * turn - 1);
+        together += (uint32_t)meet(&turn_waiter, &turn_ringer, 2 * turn - 1);
+        if (together >= REPEAT(500000) || turn >= REPEAT(5000000))
+            atomic_store(&over, 1); /* seen by the ringer after it has met us once more */
         armed = mft_bell_arm(&bell);
         seen = atomic_load_explicit(&work, memory_order_acquire);
         meet(&turn_waiter, &turn_ringer, 2 * turn);
@@ -146,6 +175,7 @@ static void no_wake_up_is_lost(void)
         mft_bell_disarm(&bell, armed);
     }
     CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(sched_setaffinity(0, sizeof cores, &cores) == 0);
 }
 
 int main(void)

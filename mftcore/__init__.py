@@ -32,15 +32,17 @@ from mftcore.errors import (
     MftError,
     NameInUse,
     NoSuchSegment,
+    OrderTableFull,
     PeerDied,
     RecordError,
     RoleBusy,
     RoleTaken,
+    UnknownOrder,
     UnsafePath,
     Unstable,
 )
 from mftcore.histogram import Histogram, HistogramRecorder
-from mftcore.orders import Order, OrderManager, OrderState, OrderTableFull, UnknownOrder
+from mftcore.orders import Order, OrderManager, OrderState
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
 from mftcore.version import __version__

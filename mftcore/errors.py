@@ -81,3 +81,18 @@ class MemoryRefused(MftError, MemoryError):
 
 class KernelError(MftError, OSError):
     """A system call failed: no descriptors left, say; ``errno`` tells which way."""
+
+
+class OrderTableFull(MftError):
+    """Live orders hold all slots, or their fills all places for fills; nothing was added.
+
+    Cancel some orders, or create the manager with more room. A fill that found no room was *not* counted: the order's
+    `missing_lots` and the exposure say so.
+    """
+
+
+class UnknownOrder(MftError, KeyError):
+    """No live order of that id is known, or the one that an `Order` stood for was forgotten; nothing was changed."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

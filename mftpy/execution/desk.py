@@ -74,6 +74,7 @@ class Desk:
         self._fees_seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._pause_until_ns = dict.fromkeys(Side, 0)
         self._ended: set[int] = set()
+        self._orphans: dict[int, int] = {}  # client order id: when its last cancel was sent
 
     def start_with(self, lots: int, mark_price: float) -> None:
         """Begin with a position that the account already holds, valued at the mark."""
@@ -82,14 +83,19 @@ class Desk:
 
     # what the exchange says
 
-    def on_order(self, item: OrderStatus, price_ticks: int, total_lots: int, filled_lots: int, now_ns: int) -> bool:
-        """Apply an order object of this session, from a reply or a notice; False when the order is not ours.
+    def on_order(
+        self, item: OrderStatus, price_ticks: int, total_lots: int, filled_lots: int, now_ns: int, *, asked_ns: int = 0
+    ) -> bool:
+        """Apply an order object of this session, from a reply, a notice or a list; False when the order is not ours.
 
-        The caller has converted price and sizes. Fills are applied by `on_fill`.
+        The caller has converted price and sizes, and says when the list was asked for. Fills are applied by `on_fill`.
         """
         self.last_event_ns = now_ns
+        number = item.client_order_id or 0
+        known = self.orders.get(number)
+        had_ended = known is not None and known.state.terminal
         order = self.orders.on_order(
-            item.client_order_id or 0,
+            number,
             item.order_id,
             open_=item.is_open,
             filled=item.status == "filled",
@@ -97,9 +103,12 @@ class Desk:
             total_lots=total_lots,
             filled_lots=filled_lots,
             now_ns=now_ns,
+            asked_ns=asked_ns,
         )
         if order is None:
             return False
+        if had_ended and not order.state.terminal:
+            self._orphans.setdefault(order.client_order_id, 0)  # its slot may hold another by now: it must go
         if order.state is OrderState.CANCELLED and order.client_order_id not in self._ended:
             self._end(order)
             if item.delete_reason == "immediate_cancel" and item.change_reason == "insert":
@@ -190,17 +199,13 @@ class Desk:
         return ask
 
     def settle_doubts(self, open_order_ids: set[str], asked_ns: int, now_ns: int) -> None:
-        """Apply a list of open orders, asked for at `asked_ns`: what was in doubt before and is not in it is gone.
+        """Apply a list of open orders, asked for at `asked_ns`: what is in doubt and not in it is gone in the end.
 
-        An order that is in the list is told by `on_order`, as by any other message.
+        An order that is in the list is told by `on_order`, with the same `asked_ns`.
         """
         for order in self.orders:
-            if (
-                order.state is OrderState.UNKNOWN
-                and order.changed_ns < asked_ns
-                and order.order_id not in open_order_ids
-            ):
-                self.orders.on_not_open(order.client_order_id, now_ns)
+            if order.state is OrderState.UNKNOWN and order.order_id not in open_order_ids:
+                self.orders.on_not_open(order.client_order_id, asked_ns, now_ns)
 
     # what should rest
 
@@ -225,6 +230,7 @@ class Desk:
             if (action := self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)) is not None
         ]
         planned.sort(key=lambda pair: pair[1].kind is not Kind.CANCEL)
+        yield from self._cancel_orphans(now_ns)
         for slot, action in planned:
             if action.kind is Kind.CANCEL:
                 yield from self._cancel(action, now_ns)
@@ -244,6 +250,7 @@ class Desk:
     def cancels_for_all(self, now_ns: int) -> Iterator[Action]:
         """Empty all wishes and yield a cancel for every order that may rest."""
         self.slots.want_nothing()
+        yield from self._cancel_orphans(now_ns)
         for slot in self.slots:
             action = self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)
             if action is not None:
@@ -270,6 +277,19 @@ class Desk:
         self.rate.add(now_ns)
         self.orders.cancel(action.client_order_id, now_ns)
         yield action
+
+    def _cancel_orphans(self, now_ns: int) -> Iterator[Action]:
+        """Cancel what was believed gone and rests after all; again while nothing comes of it."""
+        for number, sent_ns in list(self._orphans.items()):
+            order = self.orders.get(number)
+            if order is None or order.state.terminal:
+                del self._orphans[number]
+            elif now_ns - sent_ns > DOUBT_AFTER_NS or not sent_ns:
+                for action in self._cancel(
+                    Action(Kind.CANCEL, order.side, 0, number, order.price_ticks, order.total_lots), now_ns
+                ):
+                    self._orphans[number] = now_ns
+                    yield action
 
     def _allowed(self, action: Action, now_ns: int) -> bool:
         """Check size, price and worst case; a refusal is counted."""

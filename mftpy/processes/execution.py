@@ -149,11 +149,11 @@ class Executor:
         else:
             self.foreign.discard(item.order_id)
 
-    def _on_order(self, item: OrderStatus, receive_ns: int) -> None:
+    def _on_order(self, item: OrderStatus, receive_ns: int, *, asked_ns: int = 0) -> None:
         scale = self.scale
         price_ticks = scale.ticks(item.price) if item.price is not None else 0
         known = self.desk.on_order(
-            item, price_ticks, scale.lots(item.amount), scale.lots(item.filled_amount), receive_ns
+            item, price_ticks, scale.lots(item.amount), scale.lots(item.filled_amount), receive_ns, asked_ns=asked_ns
         )
         self._dirty = True
         if not known:
@@ -176,7 +176,7 @@ class Executor:
         listed: list[OrderStatus] = codec.decode_result(pending.method, reply.result)
         mine = [item for item in listed if item.label == self.job.label]
         for item in mine:
-            self._on_order(item, receive_ns)
+            self._on_order(item, receive_ns, asked_ns=pending.sent_ns)
         self.desk.settle_doubts({item.order_id for item in mine}, pending.sent_ns, receive_ns)
         self._dirty = True
 
@@ -320,6 +320,9 @@ class Executor:
             (orders.overfills, "fills beyond the size of their order"),
             (orders.unknown, "messages about orders that were never sent"),
             (orders.illegal, "messages that contradict what was known"),
+            (orders.presumed, "orders that the lists of open orders lacked; whether they traded, nobody told"),
+            (orders.late_fills, "fills that came after their order was said to have ended without them"),
+            (orders.missing_lots, "lots that were told as filled, and whose fills never came"),
             (counts["taker_fills"], "fills that took liquidity; amends were then no longer used"),
             (
                 counts["foreign_fills"],

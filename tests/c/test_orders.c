@@ -48,7 +48,7 @@ static int fill(uint64_t number, uint64_t trade, int64_t lots)
 {
     const mft_id_t id = id_of("X", number), trade_id = id_of("T", trade);
 
-    return mft_orders_fill(&t, number, &trade_id, &id, 0, lots, 2, &found);
+    return mft_orders_fill(&t, number, &trade_id, &id, 0, lots, &found);
 }
 
 static void begin(uint32_t capacity, uint32_t keep_ended, uint32_t live_fills, uint32_t keep_fills)
@@ -173,9 +173,9 @@ static void a_fill_counts_once_and_its_identity_is_exact(void)
     CHECK(fill(1, 1, 3) == MFT_FILL_NEW && fill(1, 1, 3) == MFT_FILL_REPEATED && t.duplicate_fills == 1);
     CHECK(fill(1, 1, 4) == MFT_FILL_REPEATED && t.illegal == 1); /* the same one, of another size */
     CHECK(fill(2, 1, 3) == MFT_FILL_NEW); /* a trade with ourselves */
-    CHECK(mft_orders_fill(&t, 1, &trade, &a, 1, 3, 2, &found) == MFT_FILL_NEW); /* another leg */
-    CHECK(mft_orders_fill(&t, 1, &trade, &(mft_id_t){{0}}, 0, 3, 2, &found) == MFT_E_ARGUMENT);
-    CHECK(mft_orders_fill(&t, 1, &(mft_id_t){{0}}, &b, 0, 3, 2, &found) == MFT_E_ARGUMENT);
+    CHECK(mft_orders_fill(&t, 1, &trade, &a, 1, 3, &found) == MFT_FILL_NEW); /* another leg */
+    CHECK(mft_orders_fill(&t, 1, &trade, &(mft_id_t){{0}}, 0, 3, &found) == MFT_E_ARGUMENT);
+    CHECK(mft_orders_fill(&t, 1, &(mft_id_t){{0}}, &b, 0, 3, &found) == MFT_E_ARGUMENT);
     CHECK(fill(1, 2, 0) == MFT_E_ARGUMENT && fill(1, 2, -1) == MFT_E_ARGUMENT);
     CHECK(mft_orders_get(&t, 1)->facts.fill_sum_lots == 6 && mft_orders_get(&t, 2)->facts.fill_sum_lots == 3);
     CHECK(fill(9, 5, 1) == MFT_FILL_NEW && found == NULL && t.unknown == 1); /* none of ours: known all the same */
@@ -315,7 +315,7 @@ static void an_answer_makes_older_lists_worthless(void)
 static void any_messages_leave_lists_sums_and_indices_in_step(void)
 {
     begin(8, 6, 10, 12);
-    for (int step = 0; step < REPEAT(300000); step++) {
+    for (int step = 0; step < 20000 + REPEAT(300000); step++) {
         const uint64_t number = t.fresh_orders && draw(16) ? t.orders[draw(t.fresh_orders)].client_order_id : draw(20);
         const int64_t lots = (int64_t)draw(12), now_ns = step;
         const mft_id_t id = id_of("X", number);
@@ -338,7 +338,7 @@ static void any_messages_leave_lists_sums_and_indices_in_step(void)
         if (step % 16 == 0)
             check_orders(&t, 1);
     }
-    CHECK(t.serial > (uint64_t)REPEAT(300000) / 40 && t.presumed > 0 && t.duplicate_fills > 0 && t.refused_fills > 0);
+    CHECK(t.serial > 500 && t.presumed > 0 && t.duplicate_fills > 0 && t.refused_fills > 0);
     CHECK(t.late > 0 && t.illegal > 0 && t.overfills > 0 && t.late_fills > 0);
     end();
 }

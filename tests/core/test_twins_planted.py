@@ -20,6 +20,7 @@ from tests.core.test_broadcast import BroadcastBesideList
 from tests.core.test_byte_ring import ByteRingBesideDeque
 from tests.core.test_ring import RingBesideDeque
 from tests.core.test_twins_book import BookBesideTwoDicts
+from tests.core.test_twins_orders import OrdersBesideDicts
 from tests.core.test_twins_values import DoorbellBesideTwoFlags, HistogramBesideAList, SeqlockBesideItsLastValue
 
 DRAWN = settings(
@@ -37,6 +38,12 @@ class Astray:
         if name == self._call:
             return lambda *args, **named: self._wrong(self._real, *args, **named)
         return getattr(self._real, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._real)
+
+    def __len__(self) -> int:
+        return len(self._real)
 
 
 def with_bug(machine: type[RuleBasedStateMachine], at: str, call: str, wrong: Callable[..., Any]) -> Any:
@@ -117,6 +124,18 @@ def the_real_master(writer: Any, master: Any, **named: Any) -> int:
     return int(writer.publish(getattr(master, "_real", master), **named))
 
 
+def settled_by_any_notice(orders: Any, number: int, order_id: str, open_: bool, *rest: Any, **named: Any) -> Any:
+    told = orders.on_order(number, order_id, open_, *rest, **named)
+    if told is not None and told.state.name == "AMENDING":
+        orders.on_amended(told.client_order_id, rest[1], rest[2], rest[4])
+    return told
+
+
+def one_list_is_enough(orders: Any, number: int, asked_ns: int, now_ns: int) -> bool:
+    gone = [orders.on_not_open(number, asked_ns + i, now_ns) for i in range(3)]
+    return any(gone)
+
+
 BookOfAnyMaster = with_bug(BookBesideTwoDicts, "writer", "publish", the_real_master)  # C takes only a real one
 
 BUGS: dict[str, tuple[type[RuleBasedStateMachine], str, str, Callable[..., Any]]] = {
@@ -162,6 +181,26 @@ BUGS: dict[str, tuple[type[RuleBasedStateMachine], str, str, Callable[..., Any]]
     "doorbell: the ring is not heard": (DoorbellBesideTwoFlags, "bell", "disarm", lambda bell: bell.disarm() and False),
     "book: a removed level stays": (BookOfAnyMaster, "master", "apply", removal_forgotten),
     "book: half of a refused message is kept": (BookOfAnyMaster, "master", "apply", half_a_message),
+    "orders: a leg is left out of the key": (
+        OrdersBesideDicts,
+        "orders",
+        "on_fill",
+        lambda orders, number, order_id, trade, leg, lots: orders.on_fill(number, order_id, trade, 0, lots),
+    ),
+    "orders: a notice settles an amend": (OrdersBesideDicts, "orders", "on_order", settled_by_any_notice),
+    "orders: an old list counts as a new one": (
+        OrdersBesideDicts,
+        "orders",
+        "on_order",
+        lambda orders, *told, asked_ns: orders.on_order(*told, asked_ns=asked_ns and told[-1] + 1),
+    ),
+    "orders: one list is enough": (OrdersBesideDicts, "orders", "on_not_open", one_list_is_enough),
+    "orders: not found means that it rests": (
+        OrdersBesideDicts,
+        "orders",
+        "on_cancel_refused",
+        lambda orders, number, now_ns, gone: orders.on_cancel_refused(number, now_ns, gone=False),
+    ),
     "book: published as fresh when it is not": (BookBesideTwoDicts, "writer", "publish", always_fresh),
 }
 

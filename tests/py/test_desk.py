@@ -45,10 +45,10 @@ def said(order, status="open", filled=0, change="insert", **more):
     )  # fmt: skip
 
 
-def tell(desk, order, now_ns, status="open", filled=0, change="insert", **more):
+def tell(desk, order, now_ns, status="open", filled=0, change="insert", asked_ns=0, **more):
     """Let the exchange say something of an order."""
     item = said(order, status, filled, change, **more)
-    desk.on_order(item, order.pending_price_ticks, order.pending_total_lots, filled, now_ns)
+    desk.on_order(item, order.pending_price_ticks, order.pending_total_lots, filled, now_ns, asked_ns=asked_ns)
     return item
 
 
@@ -121,6 +121,8 @@ def test_an_order_in_flight_gets_no_second_message(desk):
     assert list(desk.actions(3)) == []
     assert desk.worst_case(1) == 10
     tell(desk, order, 4, change="amend")
+    assert list(desk.actions(4)) == []  # a notice may be an old one: the answer counts
+    desk.orders.on_amended(1, 616_800, 10, 5)
     (action,) = desk.actions(5)
     assert (action.kind, action.price_ticks) == (Kind.AMEND, 616_700)
 
@@ -178,9 +180,27 @@ def test_a_cancel_of_an_order_that_is_not_found_leaves_it_in_doubt_until_the_exc
     assert (order.state, desk.worst_case(1)) == (OrderState.UNKNOWN, 10)  # it may have been filled
     assert desk.doubt_unanswered(3 + SECOND)
     desk.settle_doubts(set(), asked_ns=2, now_ns=4)  # asked before it was in doubt: proves nothing
-    assert order.state is OrderState.UNKNOWN
-    desk.settle_doubts(set(), asked_ns=5, now_ns=6)
+    for asked_ns in (SECOND // 2, SECOND, 2 * SECOND):
+        assert (order.state, desk.worst_case(1)) == (OrderState.UNKNOWN, 10)
+        desk.settle_doubts(set(), asked_ns=asked_ns, now_ns=asked_ns + 1)
     assert (order.state, desk.worst_case(1)) == (OrderState.CANCELLED, 0)
+    assert desk.orders.presumed == 1
+
+
+def test_an_order_that_was_believed_gone_and_rests_is_cancelled_although_its_slot_has_another(desk):
+    order = resting_bid(desk)
+    desk.orders.doubt(1, 3)
+    for asked_ns in (SECOND, 2 * SECOND, 3 * SECOND):
+        desk.settle_doubts(set(), asked_ns=asked_ns, now_ns=asked_ns + 1)
+    (action,) = desk.actions(3 * SECOND)
+    assert (order.state, action.kind, action.client_order_id) == (OrderState.CANCELLED, Kind.INSERT, 2)
+    tell(desk, order, 4 * SECOND)
+    assert (order.state, desk.worst_case(1), desk.orders.illegal) == (OrderState.UNKNOWN, 20, 1)
+    assert [(a.kind, a.client_order_id) for a in desk.actions(4 * SECOND)] == [(Kind.CANCEL, 1)]
+    assert list(desk.actions(5 * SECOND)) == []  # its answer is under way
+    assert [a.client_order_id for a in desk.cancels_for_all(4 * SECOND + DOUBT_AFTER_NS + 1)] == [1, 2]
+    tell(desk, order, 7 * SECOND, "cancelled", 0, "cancel")
+    assert (list(desk.actions(20 * SECOND)), desk.worst_case(1)) == ([], 10)
 
 
 @pytest.mark.parametrize("kind", [Kind.INSERT, Kind.AMEND, Kind.CANCEL])
@@ -196,7 +216,7 @@ def test_a_message_without_an_answer_is_in_doubt_and_counts_until_settled(desk, 
     assert desk.orders.get(1).state is OrderState.UNKNOWN
     assert desk.worst_case(1) == 10
     assert desk.doubt_unanswered(later + SECOND)
-    tell(desk, desk.orders.get(1), later + SECOND)  # the list of open orders holds it
+    tell(desk, desk.orders.get(1), later + SECOND, asked_ns=later + 1)  # the list of open orders holds it
     assert desk.orders.get(1).state is OrderState.LIVE
 
 

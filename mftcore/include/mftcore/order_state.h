@@ -145,6 +145,8 @@ static inline void mft_order_derive(mft_order_facts_t *f)
                : f->flags & MFT_ORDER_AMEND_DUE                ? MFT_ORDER_AMENDING
                : f->flags & MFT_ORDER_SEEN                     ? MFT_ORDER_LIVE
                                                                : MFT_ORDER_INSERTING;
+    if (f->state != MFT_ORDER_UNKNOWN)
+        f->absences = 0;
 }
 
 /* A total larger than any we asked for. What the exchange holds can fill, whoever asked for it. */
@@ -202,6 +204,8 @@ static inline int mft_order_told_ended(mft_order_facts_t *f, const mft_order_eve
     }
     f->state = state;
     f->flags = MFT_ORDER_SEEN;
+    f->amends_due = f->cancels_due = 0;
+    f->asked_price_ticks = f->price_ticks;
     f->total_lots = f->asked_total_lots = e->total_lots;
     if (state == MFT_ORDER_FILLED && e->filled_lots < e->total_lots)
         result = MFT_ORDER_ILLEGAL; /* filled, but not so far: the end is taken, the figure is not believed */
@@ -224,8 +228,10 @@ static inline int mft_order_amended(mft_order_facts_t *f, const mft_order_event_
         return MFT_ORDER_ILLEGAL;
     f->absences = 0;
     if (f->amends_due == 1 && e->total_lots < f->filled_lots) {
-        f->amends_due = 0; /* an order of less than has been filled is deleted: not so */
+        f->amends_due = 0; /* an order of less than has been filled is deleted: what holds, a list must say */
         f->flags = (uint16_t)((f->flags & ~MFT_ORDER_AMEND_DUE) | MFT_ORDER_GONE);
+        f->asked_price_ticks = f->price_ticks;
+        f->asked_total_lots = f->total_lots;
         return MFT_ORDER_ILLEGAL;
     }
     f->price_ticks = e->price_ticks;

@@ -13,10 +13,10 @@
 
 /* Results beside those of base.h and of a step. */
 enum {
-    MFT_ORDER_STRANGE = 3,    /* no order of ours, or not the one that the ids say: nothing was changed */
-    MFT_FILL_NEW = 0,         /* counted; the order, if any, has it */
-    MFT_FILL_REPEATED = 1,    /* counted before */
-    MFT_FILL_NO_ROOM = 2      /* not counted: live orders hold all places, and none of theirs may be forgotten */
+    MFT_ORDER_STRANGE = 3, /* no order of ours, or not the one that the ids say: nothing was changed */
+    MFT_FILL_NEW = 0,      /* counted; the order, if any, has it */
+    MFT_FILL_REPEATED = 1, /* counted before */
+    MFT_FILL_NO_ROOM = 2   /* not counted: live orders hold all places, and none of theirs may be forgotten */
 };
 
 typedef struct {
@@ -107,6 +107,15 @@ static inline int mft_orders_init(mft_orders_t *t, uint32_t capacity, uint32_t k
         return MFT_E_SYSTEM;
     }
     return MFT_OK;
+}
+
+/* Bytes that creation took. */
+static inline uint64_t mft_orders_bytes(const mft_orders_t *t)
+{
+    const uint64_t cells = (uint64_t)t->by_client_id.mask + t->by_order_id.mask + t->by_fill.mask + 3;
+
+    return sizeof *t + t->order_slots * sizeof(mft_order_t) + t->fill_slots * sizeof(mft_fill_t) +
+           cells * sizeof(mft_index_cell_t);
 }
 
 /* finding */
@@ -363,8 +372,7 @@ static inline int mft_orders_absent(mft_orders_t *t, uint64_t client_order_id, i
 /* Counts a fill once. MFT_FILL_NEW, REPEATED, NO_ROOM; MFT_E_ARGUMENT. `*found` is its order, NULL when it is none of
  * ours: such a fill is remembered all the same. */
 static inline int mft_orders_fill(mft_orders_t *t, uint64_t client_order_id, const mft_id_t *trade_id,
-                                  const mft_id_t *order_id, int32_t leg, int64_t lots, int64_t now_ns,
-                                  mft_order_t **found)
+                                  const mft_id_t *order_id, int32_t leg, int64_t lots, mft_order_t **found)
 {
     const uint32_t hash = mft_hash_fill(trade_id, order_id, leg);
     const mft_order_event_t event = {.kind = MFT_ORDER_FILL, .total_lots = lots};
@@ -401,7 +409,7 @@ static inline int mft_orders_fill(mft_orders_t *t, uint64_t client_order_id, con
     else
         MFT_LIST_APPEND(t->fills, &t->remembered, slot);
     if (*found != NULL)
-        mft_orders_step(t, *found, &event, now_ns);
+        mft_orders_step(t, *found, &event, (*found)->changed_ns);
     return MFT_FILL_NEW;
 }
 

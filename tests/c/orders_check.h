@@ -26,17 +26,15 @@ static uint32_t check_orders_of(mft_orders_t *t, const mft_list_t *list, int end
     return count;
 }
 
-static uint32_t check_fills_of(mft_orders_t *t, const mft_list_t *list, int64_t *lots)
+static uint32_t check_fills_of(mft_orders_t *t, const mft_list_t *list)
 {
     uint32_t count = 0, before = MFT_NO_ENTRY;
 
-    *lots = 0;
     for (uint32_t at = list->first; at != MFT_NO_ENTRY; before = at, at = t->fills[at].after) {
         const mft_fill_t *const f = &t->fills[at];
 
         CHECK(++count <= t->fill_slots && f->before == before);
         CHECK(mft_orders_find_fill(t, &f->trade_id, &f->order_id, f->leg, f->hash) == f);
-        *lots += f->lots;
     }
     CHECK(count == list->count && list->last == before);
     return count;
@@ -54,15 +52,14 @@ static uint32_t cells_used(const mft_index_t *x)
 /* `evicted`: whether orders may have been forgotten, whose missing fills stay in the sums. */
 static void check_orders(mft_orders_t *t, int evicted)
 {
-    int64_t exposure_lots[2] = {0, 0}, lots, with_id = 0;
+    int64_t exposure_lots[2] = {0, 0};
+    uint32_t with_id = 0;
     const uint32_t live = check_orders_of(t, &t->live, 0, exposure_lots);
     const uint32_t ended = check_orders_of(t, &t->ended, 1, exposure_lots);
-    uint32_t fills = check_fills_of(t, &t->remembered, &lots);
+    uint32_t fills = check_fills_of(t, &t->remembered);
 
-    for (uint32_t at = t->live.first; at != MFT_NO_ENTRY; at = t->orders[at].after) {
-        fills += check_fills_of(t, &t->orders[at].fills, &lots);
-        CHECK(lots <= t->orders[at].facts.fill_sum_lots);
-    }
+    for (uint32_t at = t->live.first; at != MFT_NO_ENTRY; at = t->orders[at].after)
+        fills += check_fills_of(t, &t->orders[at].fills);
     for (uint32_t slot = 0; slot < t->fresh_orders; slot++)
         with_id += t->orders[slot].serial != 0 && mft_id_length(&t->orders[slot].order_id) > 0;
     CHECK(cells_used(&t->by_client_id) == live + ended && cells_used(&t->by_order_id) == with_id);

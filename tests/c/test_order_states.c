@@ -449,6 +449,23 @@ static mft_order_facts_t hostile_step(const mft_order_facts_t *was, const mft_or
     }
     if (was->flags & MFT_ORDER_GONE && !(f->flags & MFT_ORDER_GONE))
         CHECK(e->listed || mft_order_ended(f));
+    if (step.result == MFT_ORDER_APPLIED && !mft_order_ended(f)) {
+        CHECK(e->kind != MFT_ORDER_DOUBT || f->state == MFT_ORDER_UNKNOWN);
+        CHECK((e->kind != MFT_ORDER_AMEND_MISSED && e->kind != MFT_ORDER_CANCEL_MISSED) || f->flags & MFT_ORDER_GONE);
+        CHECK(e->kind != MFT_ORDER_AMENDED || f->amends_due > 0 || e->total_lots >= f->filled_lots);
+    }
+    if (step.result == MFT_ORDER_APPLIED && e->kind == MFT_ORDER_INSERT_REFUSED)
+        CHECK(!(was->flags & MFT_ORDER_SEEN) && mft_order_done(was) == 0); /* it had never been there */
+    if (step.result == MFT_ORDER_APPLIED && e->kind == MFT_ORDER_ABSENT)
+        CHECK(was->state == MFT_ORDER_UNKNOWN);
+    if (!mft_order_ended(f) && !ended) {
+        CHECK(f->absences == 0 || f->state == MFT_ORDER_UNKNOWN);
+        CHECK(f->ever_lots >= (e->kind == MFT_ORDER_TOLD_OPEN ? e->total_lots : 0));
+        CHECK(!(was->flags & ~f->flags & MFT_ORDER_CANCEL_DUE) || e->listed || f->cancels_due == 0);
+        CHECK(!(was->flags & ~f->flags & MFT_ORDER_AMEND_DUE) || e->listed || f->amends_due == 0);
+        CHECK(!(was->flags & ~f->flags & MFT_ORDER_OVERDUE) || e->listed ||
+              !(f->flags & (MFT_ORDER_AMEND_DUE | MFT_ORDER_CANCEL_DUE)));
+    }
     if (f->amends_due > 0 && !mft_order_ended(f) && !mft_order_ended(was))
         CHECK(f->most_lots >= was->most_lots); /* as long as an answer is due */
     return step.facts;

@@ -18,6 +18,7 @@ ASYNC_RATE = "throughput to a task, 64-byte records"
 NOPYTHON = "inside nopython code, one process: {}, ns"
 READ_IDLE = "book window of 2,400 bytes, read, idle writer, ns"
 READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
+ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
 START = "starting, seconds"
 BOUND = "mftcore bound record"
 ONE_CALL = (BOUND, "mftcore push(bytes), pop_into(bytearray)", "mftcore push(bytes), pop()")
@@ -89,6 +90,10 @@ def book_targets() -> list[Target]:
     ]
 
 
+def order_targets() -> list[Target]:
+    return [Target("order transitions in C, with table and fills", _plain(ORDER_LIFE, "C table"), "ns", 100)]
+
+
 def async_targets() -> list[Target]:
     found = ratio((ASYNC_RATE, f"{ASYNC_BATCHES}, asyncio"), (ASYNC_RATE, f"{EVENTFD}, asyncio"))
     return [Target("asyncio consumer, batches / memoryview ring + eventfd, 64 B", found, "x", 0.8, 3.0, True)]
@@ -101,7 +106,7 @@ def start_targets() -> list[Target]:
     ]
 
 
-GROUPS = (ring_targets, book_targets, async_targets, start_targets)
+GROUPS = (ring_targets, book_targets, order_targets, async_targets, start_targets)
 """One function for each subject, in the order in which they are printed."""
 
 

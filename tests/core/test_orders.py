@@ -96,6 +96,72 @@ def test_in_every_order_an_end_is_an_end_and_exposure_is_what_the_fills_may_stil
     assert (orders.overfills, orders.illegal, orders.unknown) == (0, 0, 0)
 
 
+STATES = {  # how an order gets there; the cancel of the one in doubt is not answered
+    "INSERTING": lambda o: None,
+    "LIVE": told,
+    "AMENDING": lambda o: (told(o), o.amend(1, 101, 12, now_ns=6)),
+    "CANCELLING": lambda o: (told(o), o.cancel(1, now_ns=6)),
+    "UNKNOWN": lambda o: (told(o), o.cancel(1, now_ns=6), o.doubt(1, now_ns=7)),
+    "FILLED": lambda o: told(o, open_=False, filled=True, filled_lots=10),
+    "CANCELLED": lambda o: told(o, open_=False),
+    "REJECTED": lambda o: o.on_insert_refused(1, now_ns=6),
+}
+SAID = {
+    "amend": lambda o: o.amend(1, 102, 11, now_ns=8),
+    "cancel": lambda o: o.cancel(1, now_ns=8),
+    "doubt": lambda o: o.doubt(1, now_ns=8),
+    "open": told,
+    "listed": lambda o: told(o, asked_ns=8, now_ns=9),
+    "filled": lambda o: told(o, open_=False, filled=True, filled_lots=10),
+    "cancelled": lambda o: told(o, open_=False),
+    "amended": lambda o: o.on_amended(1, 101, 12, now_ns=8),
+    "insert refused": lambda o: o.on_insert_refused(1, now_ns=8),
+    "amend refused": lambda o: o.on_amend_refused(1, now_ns=8, gone=False),
+    "amend missed": lambda o: o.on_amend_refused(1, now_ns=8, gone=True),
+    "cancel refused": lambda o: o.on_cancel_refused(1, now_ns=8, gone=False),
+    "cancel missed": lambda o: o.on_cancel_refused(1, now_ns=8, gone=True),
+    "not listed": lambda o: o.on_not_open(1, asked_ns=8, now_ns=9),
+    "fill": lambda o: o.on_fill(1, "A", "t", 0, 1),
+}
+# the table of docs/orders.md: "." the state stays, "!" illegal, "~" late, "x" refused
+RESULTS = """
+                INSERTING   LIVE        AMENDING    CANCELLING  UNKNOWN     FILLED  CANCELLED  REJECTED
+amend           x           AMENDING    x           x           x           x       x          x
+cancel          CANCELLING  CANCELLING  CANCELLING  .           .           x       x          x
+doubt           UNKNOWN     UNKNOWN     UNKNOWN     UNKNOWN     .           x       x          x
+open            LIVE        .           .           .           .           ~       ~          UNKNOWN!
+listed          LIVE        .           LIVE        LIVE        LIVE        ~       ~          LIVE!
+filled          FILLED      FILLED      FILLED      FILLED      FILLED      ~       ~          FILLED!
+cancelled       CANCELLED   CANCELLED   CANCELLED   CANCELLED   CANCELLED   ~       ~          CANCELLED!
+amended         !           !           LIVE        !           !           ~       ~          ~
+insert_refused  REJECTED    UNKNOWN!    UNKNOWN!    UNKNOWN!    !           ~       ~          ~
+amend_refused   !           !           LIVE        !           !           ~       ~          ~
+amend_missed    !           !           UNKNOWN     !           !           ~       ~          ~
+cancel_refused  !           !           !           LIVE        LIVE        ~       ~          ~
+cancel_missed   !           !           !           UNKNOWN     .           ~       ~          ~
+not_listed      .           .           .           .           .           .       .          .
+fill            .           .           .           .           .           .       .          .
+"""
+HEADER, *LINES = [line.split() for line in RESULTS.strip().splitlines()]
+CELLS = [(line[0].replace("_", " "), *cell) for line in LINES for cell in zip(HEADER, line[1:], strict=True)]
+
+
+@pytest.mark.parametrize(("said", "state", "result"), CELLS)
+def test_every_message_in_every_state_has_its_result(orders, said, state, result):
+    STATES[state](orders)
+    order = orders.get(1)
+    assert order.state.name == state
+    before = (orders.illegal, orders.late, orders.unknown)
+    if result == "x":
+        with pytest.raises((RecordError, UnknownOrder)):
+            SAID[said](orders)
+    else:
+        SAID[said](orders)
+    assert order.state.name == (result.rstrip("!~.x") or state)
+    assert (orders.illegal - before[0], orders.late - before[1]) == ("!" in result, "~" in result)
+    assert (orders.unknown, len(orders)) == (before[2], 0 if order.state.terminal else 1)
+
+
 def test_a_fill_counts_once_and_a_self_trade_twice(orders):
     orders.insert(2, -1, 100, 10, now_ns=0)
     assert orders.on_fill(1, "A", "t", 0, 5)

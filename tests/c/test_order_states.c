@@ -388,6 +388,7 @@ static const mft_order_event_t anything[] = {
     {MFT_ORDER_TOLD_OPEN, 0, 1, ORDER, 4},
     {MFT_ORDER_TOLD_OPEN, 0, 2, UP, 15},
     {MFT_ORDER_TOLD_OPEN, 1, 1, ORDER, 4},
+    {MFT_ORDER_TOLD_OPEN, 1, 3, UP, 0}, /* a list, and perhaps more than can be */
     {MFT_ORDER_TOLD_OPEN, 0, 1, 40, 0}, /* more than was ever asked for */
     {MFT_ORDER_TOLD_FILLED, 0, 1, ORDER, ORDER},
     {MFT_ORDER_TOLD_FILLED, 0, 1, ORDER, 4}, /* not so */
@@ -422,6 +423,7 @@ static mft_order_facts_t hostile_step(const mft_order_facts_t *was, const mft_or
     CHECK(f->filled_lots >= was->filled_lots && f->ever_lots >= was->ever_lots && f->ever_lots >= f->most_lots);
     CHECK(f->fill_sum_lots == was->fill_sum_lots + (e->kind == MFT_ORDER_FILL ? e->total_lots : 0));
     CHECK(mft_order_exposure(f) >= mft_order_missing(f));
+    CHECK(f->total_lots <= f->most_lots && f->asked_total_lots <= f->most_lots);
     if (final) {
         same.filled_lots = f->filled_lots, same.fill_sum_lots = f->fill_sum_lots;
         CHECK(memcmp(f, &same, sizeof same) == 0);

@@ -158,9 +158,9 @@ class PlainOrders:
         if order.end:
             order.end, order.concluded, order.contradicted = "", False, True
             order.awaits_amend = order.awaits_cancel = order.overdue = False
-        if total > order.ever_lots:
-            wrong |= total > order.most_lots
-            order.raised_lots, order.ever_lots = max(order.raised_lots, total), total
+        if total > (order.most_lots if listed else order.ever_lots):
+            wrong = True
+            order.raised_lots, order.ever_lots = max(order.raised_lots, total), max(order.ever_lots, total)
         self.counts["illegal"] += wrong
         order.lists_without.clear()
         if listed:

@@ -182,7 +182,7 @@ static inline int mft_order_told_open(mft_order_facts_t *f, const mft_order_even
         f->flags = (uint16_t)((f->flags & MFT_ORDER_SEEN) | MFT_ORDER_GONE);
         result = MFT_ORDER_ILLEGAL;
     }
-    if (e->total_lots > f->ever_lots)
+    if (e->total_lots > (e->listed ? f->most_lots : f->ever_lots))
         result = mft_order_outgrown(f, e->total_lots);
     f->absences = 0;
     if (e->listed)

@@ -122,3 +122,4 @@ cdef class Endpoint(Waitable):
 
 cdef list wait_for(list items, object timeout_s, str mode)
 cdef object event_loops()               # mftcore.aio
+cdef int64_t deadline_of(object timeout_s) except? -1

@@ -96,3 +96,37 @@ class UnknownOrder(MftError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class NoSuchJournal(MftError, FileNotFoundError):
+    """There is no journal in this directory; make one with ``Journal.create``."""
+
+
+class JournalExists(MftError, FileExistsError):
+    """There is a journal in this directory already; go on with it by ``Journal.open``, or choose another directory."""
+
+
+class JournalFull(MftError):
+    """The memory holds as much as was not yet brought to disk; the message says why. The record was not appended."""
+
+
+class JournalDamaged(MftError, ValueError):
+    """A journal cannot be read further: something was changed, is missing, or is of another journal or version.
+
+    Attributes
+    ----------
+    file : str
+        Its name in the journal's directory.
+    offset : int
+        Of the damage in the file.
+    sequence : int
+        Number of the last good record before it; 0: none.
+    """
+
+    def __init__(self, message: str, file: str = "", offset: int = 0, sequence: int = 0) -> None:
+        super().__init__(message)
+        self.file, self.offset, self.sequence = file, offset, sequence
+
+
+class JournalDiskError(MftError, OSError):
+    """The disk refuses a journal's records; they are kept in memory and tried again. ``errno`` tells which way."""

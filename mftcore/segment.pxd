@@ -31,6 +31,7 @@ cdef extern from "mftcore/segment.h" nogil:
         MFT_KIND_DOORBELL
         MFT_KIND_BYTES
         MFT_KIND_BROADCAST
+        MFT_KIND_JOURNAL
         MFT_PARAMS
 
     ctypedef struct mft_layout_t:
@@ -101,6 +102,8 @@ cdef class Segment:
 
     cdef int check(self) except -1                                  # ClosedError
     cdef int publish(self) except -1                                # let others attach; last step of making
+    cdef int outlive(self) except -1                                # the name stays when its maker goes
+    cdef int unname(self) except -1                                 # take it away
     cdef int mirror(self, uint64_t bytes) except -1                 # the end of the data once more behind it
     cdef int mapped(self) except -1                                 # seg was filled: it is in use from now on
     cdef Segment renewed(self)                                      # the same memory, mapped anew

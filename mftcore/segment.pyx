@@ -282,6 +282,17 @@ cdef class Segment:
         self.remover = weakref.finalize(self, _remove_name, self.name, self.what, os.getpid(), os.dup(self.seg.fd))
         return 0
 
+    cdef int outlive(self) except -1:
+        """The name stays when this handle, which made it, goes; somebody takes it away with `unname`."""
+        self.remover.detach()
+        self.remover = None
+        return 0
+
+    cdef int unname(self) except -1:
+        """Take the name away if it still means this memory; who is attached keeps it."""
+        _remove_name(self.name, self.what, os.getpid(), os.dup(self.seg.fd))
+        return 0
+
     @staticmethod
     def attach(int kind, int version, str what, str name):
         """Attach to a named segment; `LayoutError`, `NoSuchSegment`, `UnsafePath` when it cannot be used."""

@@ -37,7 +37,7 @@
 #define MFT_LIVENESS_NS 1000000 /* how old an answer about a holder's life may be: 1 ms */
 
 enum { MFT_KIND_RING = 1, MFT_KIND_SEQLOCK = 2, MFT_KIND_BOOK = 3, MFT_KIND_HISTOGRAM = 4, MFT_KIND_DOORBELL = 5,
-       MFT_KIND_BYTES = 6, MFT_KIND_BROADCAST = 7 };
+       MFT_KIND_BYTES = 6, MFT_KIND_BROADCAST = 7, MFT_KIND_JOURNAL = 8 };
 
 /* What never changes after `ready`; copied out and checked once, and only the copy is used afterwards. */
 typedef struct {

@@ -26,11 +26,16 @@ from mftcore.endpoint import wait_any
 from mftcore.errors import (
     ClosedError,
     ForkedError,
+    JournalDamaged,
+    JournalDiskError,
+    JournalExists,
+    JournalFull,
     KernelError,
     LayoutError,
     MemoryRefused,
     MftError,
     NameInUse,
+    NoSuchJournal,
     NoSuchSegment,
     OrderTableFull,
     PeerDied,
@@ -42,6 +47,9 @@ from mftcore.errors import (
     Unstable,
 )
 from mftcore.histogram import Histogram, HistogramRecorder
+from mftcore.journal import Journal
+from mftcore.journal_reader import JournalReader, JournalRecord
+from mftcore.journal_writer import JournalDrainer, JournalWriter
 from mftcore.orders import Order, OrderManager, OrderState
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
@@ -71,12 +79,22 @@ __all__ = [
     "GapWatch",
     "Histogram",
     "HistogramRecorder",
+    "Journal",
+    "JournalDamaged",
+    "JournalDiskError",
+    "JournalDrainer",
+    "JournalExists",
+    "JournalFull",
+    "JournalReader",
+    "JournalRecord",
+    "JournalWriter",
     "KernelError",
     "LayoutError",
     "MasterBook",
     "MemoryRefused",
     "MftError",
     "NameInUse",
+    "NoSuchJournal",
     "NoSuchSegment",
     "Order",
     "OrderManager",

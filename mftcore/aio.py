@@ -8,8 +8,8 @@ while the loop's side sleeps. The endpoints themselves are used in the loop's th
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from mftcore.endpoint import Endpoint
 from mftcore.sleeper import Sleeper
@@ -17,6 +17,8 @@ from mftcore.sleeper import Sleeper
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_Taken = TypeVar("_Taken")
 
 LOOK_AGAIN_S: Final = 0.1
 """How long at most a task sleeps before it looks by itself: for work whose ringer was killed, and for deaths."""
@@ -110,18 +112,18 @@ async def pop(consumer: _Popping) -> bytes:
     return record
 
 
-async def records(consumer: _Popping) -> AsyncIterator[bytes]:
-    """Yield records or messages for ever, giving the loop a turn between batches of what is there."""
+async def records(endpoint: Endpoint, take: "Callable[[], _Taken | None]") -> "AsyncIterator[_Taken]":
+    """Yield for ever what an endpoint gives, one call of `take` each, with a turn of the loop between batches."""
     while True:
         for _ in range(256):
-            record = consumer.pop()
+            record = take()
             if record is None:
                 break
             yield record
         else:
             await asyncio.sleep(0)
             continue
-        await consumer.wait_async()
+        await endpoint.wait_async()
 
 
 async def batches(consumer: Any, out: "npt.NDArray[Any]") -> "AsyncIterator[npt.NDArray[np.void]]":

@@ -432,7 +432,7 @@ cdef class ByteConsumer(BytesEnd):
     def __aiter__(self):
         """``async for message in rx`` takes messages for ever; it ends by `PeerDied`, or by leaving the loop."""
         self.check()
-        return event_loops().records(self)
+        return event_loops().records(self, self.pop)
 
     cdef mft_bell_t *bell(self) noexcept nogil:
         return &self.ring.shared.messages

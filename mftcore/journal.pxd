@@ -86,9 +86,11 @@ cdef extern from "mftcore/journal_drain.h" nogil:
         uint64_t newest
 
     ctypedef struct mft_cursor_t:
+        int directory
         int fd
         int error
         mft_fault_t fault
+        uint64_t number
         mft_file_header_t file
         int has_id
         uint8_t *id

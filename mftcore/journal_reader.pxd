@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from mftcore.endpoint cimport Endpoint
-from mftcore.journal cimport Journal, mft_cursor_t, mft_journal_t, mft_record_t
+from mftcore.journal cimport Journal, mft_cursor_t, mft_files_t, mft_journal_t, mft_record_t
 from mftcore.segment cimport Segment
 
 
@@ -29,6 +29,7 @@ cdef class JournalReader(Endpoint):
 
     cdef int use(self, Segment segment) except -1       # a live memory, or one that has ended
     cdef int join(self, at, sequence) except -1         # find the first record
+    cdef int complete(self, mft_files_t *files) except -1
     cdef int place(self) except -1                      # stand at our position in the files; counts what was removed
     cdef JournalRecord take(self)                       # the next record, None: not yet
     cdef JournalRecord from_memory(self, mft_record_t *r, int *rc)

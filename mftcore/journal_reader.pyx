@@ -121,19 +121,25 @@ cdef class JournalReader(Endpoint):
         self.live_offset_ns = time.time_ns() - time.monotonic_ns()
         return 0
 
+    cdef int complete(self, mft_files_t *files) except -1:
+        """Refuse a listing in which a file is missing in the middle."""
+        cdef uint64_t number
+        cdef int rc
+        if files.count != files.newest - files.oldest + 1:
+            for number in range(files.oldest, files.newest):
+                rc = mft_cursor_open(&self.c, number)
+                if rc != MFT_OK:
+                    self.journal.damaged(rc, &self.c.fault, self.c.error, number, 0, self.c.sequence - 1)
+        return 0
+
     cdef int place(self) except -1:
         cdef mft_files_t files
-        cdef uint64_t tries
-        cdef int rc = MFT_OK
+        cdef int rc = MFT_OK, tries
         for tries in range(TRIES):
             rc = mft_files_list(self.c.directory, &files)
             if rc != MFT_OK:
                 raise KernelError(errno, f"journal {self.journal.path}: its files are gone, or cannot be listed")
-            if files.count != files.newest - files.oldest + 1:
-                for number in range(files.oldest, files.newest):
-                    rc = mft_cursor_open(&self.c, number)
-                    if rc != MFT_OK:
-                        self.journal.damaged(rc, &self.c.fault, self.c.error, number, 0, self.sequence - 1)
+            self.complete(&files)
             rc = mft_cursor_find(&self.c, &files, self.position, 0)
             if rc == MFT_OK:
                 mft_cursor_jump(&self.c, self.position, self.sequence)
@@ -144,7 +150,7 @@ cdef class JournalReader(Endpoint):
                 return 0
             if rc != MFT_E_NOT_FOUND:
                 break
-        self.journal.damaged(rc, &self.c.fault, self.c.error, files.newest, 0, self.sequence - 1)
+        self.journal.damaged(rc, &self.c.fault, self.c.error, self.c.number, 0, self.sequence - 1)
 
     cdef JournalRecord from_memory(self, mft_record_t *r, int *rc):
         cdef JournalRecord record
@@ -219,7 +225,8 @@ cdef class JournalReader(Endpoint):
                     return None
             if rc != MFT_OK:
                 self.journal.damaged(
-                    rc, &self.c.fault, self.c.error, self.c.file.number, mft_cursor_offset(&self.c), self.sequence - 1
+                    rc, &self.c.fault, self.c.error, self.c.number,
+                    mft_cursor_offset(&self.c) if rc == MFT_E_CORRUPT else 0, self.sequence - 1,
                 )
             self.position += mft_record_taken(len(record.payload))
             self.sequence = record.sequence + 1
@@ -295,6 +302,7 @@ cdef class JournalReader(Endpoint):
             rc = mft_files_list(self.c.directory, &files)
             if rc != MFT_OK:
                 raise KernelError(errno, f"journal {self.journal.path}: its files are gone, or cannot be listed")
+            self.complete(&files)
             if sequence is None and at == "newest":
                 rc = mft_cursor_open(&self.c, files.newest)
             else:
@@ -302,7 +310,7 @@ cdef class JournalReader(Endpoint):
             if rc != MFT_E_NOT_FOUND:
                 break
         if rc != MFT_OK and rc != MFT_EMPTY:
-            self.journal.damaged(rc, &self.c.fault, self.c.error, files.newest, 0, 0)
+            self.journal.damaged(rc, &self.c.fault, self.c.error, self.c.number, 0, 0)
         self.position, self.sequence = self.c.position, self.c.sequence
         if sequence is None and at == "newest":
             while self.take() is not None:

@@ -599,7 +599,7 @@ cdef class SpscConsumer(RingEnd):
     def __aiter__(self):
         """``async for record in rx`` takes records for ever; it ends by `PeerDied`, or by leaving the loop."""
         self.check()
-        return event_loops().records(self)
+        return event_loops().records(self, self.pop)
 
     def batches(self, out):
         """``async for part in rx.batches(out)``: all records that are there, popped into an array of the caller's.

@@ -284,7 +284,8 @@ cdef class Segment:
 
     cdef int outlive(self) except -1:
         """The name stays when this handle, which made it, goes; somebody takes it away with `unname`."""
-        self.remover.detach()
+        _, _, arguments, _ = self.remover.detach()
+        os.close(arguments[-1])
         self.remover = None
         return 0
 

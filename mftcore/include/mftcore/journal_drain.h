@@ -87,6 +87,20 @@ static inline void mft_drain_close(mft_drain_t *d)
     d->fd = -1;
 }
 
+/* Remove the oldest files beyond those that are kept. */
+static inline int mft_drain_retain(mft_drain_t *d)
+{
+    char name[MFT_FILE_NAME_BYTES];
+
+    while (d->file.keep_files != 0 && d->file.number - d->oldest >= d->file.keep_files) {
+        mft_file_name(name, d->oldest);
+        if (unlinkat(d->directory, name, 0) != 0 && errno != ENOENT)
+            return mft_drain_failed(d);
+        d->oldest++;
+    }
+    return MFT_OK;
+}
+
 /* What a killed predecessor wrote behind `drained` must be what memory holds, or zeros: anything else was written by
  * somebody who does not know of this memory. */
 static inline int mft_drain_compare(mft_drain_t *d)
@@ -152,6 +166,8 @@ static inline int mft_drain_open(mft_drain_t *d, mft_journal_t *journal, int dir
     if (d->fd < 0)
         return mft_drain_failed(d);
     rc = mft_drain_compare(d);
+    if (rc == MFT_OK)
+        rc = mft_drain_retain(d); /* which a killed predecessor may not have come to */
     if (rc != MFT_OK)
         mft_drain_close(d);
     return rc;
@@ -160,7 +176,6 @@ static inline int mft_drain_open(mft_drain_t *d, mft_journal_t *journal, int dir
 /* The newest file is full: cut it off behind its last record, begin the next one, remove the oldest. */
 static inline int mft_drain_roll(mft_drain_t *d, uint64_t position, uint64_t sequence)
 {
-    char name[MFT_FILE_NAME_BYTES];
     mft_file_header_t next;
     int fd;
 
@@ -176,13 +191,7 @@ static inline int mft_drain_roll(mft_drain_t *d, uint64_t position, uint64_t seq
     d->fd = fd;
     d->end = MFT_PAGE;
     memcpy(&d->file, &next, sizeof next);
-    while (next.keep_files != 0 && next.number - d->oldest >= next.keep_files) {
-        mft_file_name(name, d->oldest);
-        if (unlinkat(d->directory, name, 0) != 0 && errno != ENOENT)
-            return mft_drain_failed(d);
-        d->oldest++;
-    }
-    return MFT_OK;
+    return mft_drain_retain(d);
 }
 
 /* One step: whole records from memory to the newest file and to the disk; `*count` bytes are safe now. MFT_OK; MFT_EMPTY:
@@ -305,8 +314,9 @@ out:
 }
 
 /* Read the headers of all files and the newest file to its end. The caller holds the lock of the journal, and no live memory
- * knows more. `*c` then stands at the end, or at what is wrong, which its fault names. `cut`: what was torn off is kept aside
- * and cut away; otherwise it is left. MFT_OK, MFT_E_NOT_FOUND (no files), MFT_E_LAYOUT, MFT_E_CORRUPT, MFT_E_SYSTEM. */
+ * knows more. `*c` then stands at the end, or at what is wrong, which its fault names (and `found->number` the file). `cut`: what was torn off is kept aside
+ * and cut away; otherwise it is left. MFT_OK, MFT_E_NOT_FOUND (none, or this one is missing), MFT_E_LAYOUT, MFT_E_CORRUPT,
+ * MFT_E_SYSTEM. */
 static inline int mft_recover(mft_cursor_t *c, int cut, mft_recovery_t *found)
 {
     const unsigned char *payload;
@@ -321,10 +331,6 @@ static inline int mft_recover(mft_cursor_t *c, int cut, mft_recovery_t *found)
         c->error = errno;
         return rc;
     }
-    if (files.count != files.newest - files.oldest + 1) {
-        mft_file_fault(&c->fault, "count of files", files.newest - files.oldest + 1, files.count);
-        return MFT_E_CORRUPT;
-    }
     for (uint64_t number = files.oldest; number <= files.newest; number++) {
         const uint64_t before = c->file.first_position, sequence = c->file.first_sequence;
 
@@ -334,8 +340,10 @@ static inline int mft_recover(mft_cursor_t *c, int cut, mft_recovery_t *found)
             rc = MFT_E_SYSTEM;
         else
             rc = mft_cursor_open(c, number);
-        if (rc != MFT_OK)
+        if (rc != MFT_OK) { /* MFT_E_NOT_FOUND: missing in the middle */
+            found->sequence = c->sequence - (number > files.oldest);
             return rc;
+        }
         if (number > files.oldest && (c->file.first_position < before || c->file.first_sequence < sequence ||
                                       c->file.first_position - before + MFT_PAGE > (uint64_t)st.st_size)) {
             found->number = number - 1;

@@ -188,6 +188,7 @@ typedef struct {
     int fd;                /* of the file being read, -1: none */
     int error;             /* errno of the last MFT_E_SYSTEM */
     mft_fault_t fault;     /* of the last MFT_E_LAYOUT or MFT_E_CORRUPT */
+    uint64_t number;       /* of the file that the last error is about */
     mft_file_header_t file;
     int has_id;            /* the first file that was opened said which journal this is */
     uint8_t id[16];
@@ -228,6 +229,7 @@ static inline int mft_cursor_open(mft_cursor_t *c, uint64_t number)
     uint64_t got;
     int fd, rc;
 
+    c->number = number;
     mft_file_name(name, number);
     fd = openat(c->directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
@@ -356,6 +358,7 @@ static inline int mft_cursor_go_on(mft_cursor_t *c)
         return MFT_OK;
     }
     c->error = next.error;
+    c->number = rc == MFT_E_LAYOUT || rc == MFT_E_SYSTEM ? next.number : c->file.number;
     mft_cursor_close(&next);
     return rc;
 }

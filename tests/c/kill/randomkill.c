@@ -5,6 +5,7 @@
  * failure. Environment: KILL_DIRECTORY, where names may be made; KILL_RESULTS, a file to append to. */
 #include "load_broadcast.h"
 #include "load_bytes.h"
+#include "load_journal.h"
 #include "load_ring.h"
 #include "load_role.h"
 #include "load_value.h"
@@ -29,6 +30,7 @@ static const load_t loads[] = {
     {"load: broadcast, reader", load_cast_setup, listener_under_load, cast_teardown, 0},
     {"load: seqlock writer", load_value_setup, writer_under_load, load_value_teardown, 0},
     {"load: book writer", load_book_setup, writer_under_load, load_value_teardown, 0},
+    {"load: journal, both in turn", jn_load_setup, journal_under_load, jn_load_teardown, 0},
     {"load: claimants of a role", role_setup, claimant_under_load, claimant_teardown, 0},
     {"load: maker of a name", named_setup, name_under_load, named_teardown, 0},
     {"planted: tail of its own", setup_tail_of_its_own, producer_under_load, load_teardown,
@@ -43,6 +45,8 @@ static const load_t loads[] = {
      load_cast_writers_teardown, EXPECT(TORN) | EXPECT(REPEATED)},
     {"planted: a reader that writes", load_cast_setup_noting, listener_under_load, cast_teardown,
      EXPECT(WRONG) | EXPECT(REPEATED) | EXPECT(LOST) | EXPECT(BLOCKED)}, /* whatever the others see of it */
+    {"planted: numbers of its own", jn_setup_numbers_of_its_own, journal_under_load, jn_load_teardown,
+     EXPECT(REPEATED) | EXPECT(LOST) | EXPECT(WRONG)},
     {"planted: one cell, odd and even", role_setup, classic_under_load, role_teardown, EXPECT(BLOCKED)},
     {"planted: claim without exchange", setup_without_exchange, claimant_under_load, claimant_teardown,
      EXPECT(WRONG) | EXPECT(REPEATED) | EXPECT(LOST)},

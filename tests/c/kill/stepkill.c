@@ -12,6 +12,7 @@
 #include "broadcast_kinds.h"
 #include "byte_kinds.h"
 #include "histogram_kinds.h"
+#include "journal_kinds.h"
 #include "kind.h"
 #include "ring_kinds.h"
 #include "role_kinds.h"
@@ -49,6 +50,10 @@ static kind_t kinds[] = {
      STEPPED(cast_prepare, cast_next_operate), 0, 0},
     {"broadcast: next, raced", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_raced_after,
      STEPPED(cast_prepare, cast_next_operate, .meet = cast_raced_meet), 0, 1},
+    {"journal: append", jn_writer_setup, jn_teardown, jn_writer_before, jn_append_after,
+     STEPPED(jn_writer_prepare, jn_append_operate), 0, 0},
+    {"journal: open, drain, roll", jn_drainer_setup, jn_teardown, jn_drainer_before, jn_drain_after,
+     STEPPED(jn_drainer_prepare, jn_drain_operate, .by_syscalls = 1, .dense = 20, .every_step = ONLY_DENSE), 0, 0},
     {"seqlock: write 8 bytes", setup_8_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, write_operate), 0, 0},
     {"seqlock: write 2,400 bytes", setup_2400_bytes, value_teardown, landmarks_before, value_after,
@@ -91,6 +96,11 @@ static kind_t planted[] = {
      STEPPED(cast_prepare, cast_trusting_operate, .meet = cast_raced_meet), EXPECT(TORN), 0},
     {"planted: a reader that writes", cast_setup_for_readers, cast_teardown, cast_reader_before, cast_reader_after,
      STEPPED(cast_prepare, cast_noting_operate), EXPECT(WRONG), 0},
+    {"planted: tail before the record", jn_writer_setup, jn_teardown, jn_writer_before, jn_append_after,
+     STEPPED(jn_writer_prepare, jn_early_append_operate), EXPECT(TORN), 0},
+    {"planted: drained before written", jn_drainer_setup, jn_teardown, jn_drainer_before, jn_drain_after,
+     STEPPED(jn_drainer_prepare, jn_early_drain_operate, .by_syscalls = 1, .dense = 20, .every_step = ONLY_DENSE),
+     EXPECT(LOST), 0},
     {"planted: version before cell", setup_2400_bytes, value_teardown, value_before, value_after,
      STEPPED(value_prepare, early_write_operate), EXPECT(TORN), 0},
     {"planted: one cell, odd and even", setup_8_bytes, value_teardown, value_before, classic_after,

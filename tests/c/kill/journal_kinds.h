@@ -314,6 +314,7 @@ static void jn_early_drain_operate(void)
     if (mft_drain_open(&d, &jn_child, jn_directory, jn_id) == MFT_OK &&
         mft_journal_undrained(&jn_child, &from, &there) == MFT_OK) {
         mft_journal_drained(&jn_child, there);
+        (void)lseek(jn_directory, 0, SEEK_CUR); /* a place to be killed at */
         atomic_fetch_sub(&jn_child.shared->drained, there);
         while (mft_drain_step(&d, &count) == MFT_OK)
             ;

@@ -7,7 +7,7 @@
 #include "load.h"
 
 static pid_t jn_writing, jn_draining;
-static int jn_loses; /* planted: the writer takes its numbers from what it believes itself */
+static int jn_loses; /* planted: the writer takes its numbers from a count that is stored now and then */
 
 static void jn_write_for_ever(void)
 {
@@ -18,7 +18,7 @@ static void jn_write_for_ever(void)
     if (mft_journal_open(&tx, &jn_segment) != MFT_OK || mft_journal_take_over(&tx) != MFT_OK)
         child_fault(BLOCKED, 0, epoch);
     if (jn_loses)
-        tx.sequence = *say(USED);
+        tx.sequence = *say(USED) / 64 * 64;
     for (;;) {
         const uint64_t next = tx.sequence + 1, words = jn_words(next);
 

@@ -22,7 +22,9 @@ UNREADABLE: Final = 3
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    main_parser = argparse.ArgumentParser(prog="python -m mftcore", description="Shared memory and journals, looked at.")
+    main_parser = argparse.ArgumentParser(
+        prog="python -m mftcore", description="Shared memory and journals, looked at."
+    )
     main_parser.add_argument("--version", action="version", version=f"mftcore {__version__}")
     subparsers = main_parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:

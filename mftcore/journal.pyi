@@ -12,6 +12,7 @@ from mftcore.journal_writer import JournalDrainer, JournalWriter
 ADVICE: Final[dict[int, str]]
 
 def disk_error(path: str, code: int, what: str) -> JournalDiskError: ...
+
 @final
 class Journal:
     @property

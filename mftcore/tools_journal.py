@@ -45,22 +45,22 @@ def _number(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Print and verify; 0, or `JournalDamaged` after what could be read."""
     printed = 0
-    with Journal.open(arguments.path) as journal:
-        with journal.reader(sequence=max(arguments.first, 1) if arguments.first is not None else None) as reader:
-            first, lost = reader.next_sequence, reader.lost
-            try:
-                for record in _records(reader, arguments.follow):
-                    if arguments.verify or arguments.type not in (None, record.type):
-                        continue
-                    print(_as_json(record) if arguments.json else _as_line(record), flush=arguments.follow)
-                    printed += 1
-            except (JournalDamaged, KeyboardInterrupt) as error:
-                whole = not isinstance(error, JournalDamaged)
-                _summary(arguments, reader, first + reader.lost - lost, printed, whole=whole)
-                if isinstance(error, JournalDamaged):
-                    raise
-                return 0
-            _summary(arguments, reader, first + reader.lost - lost, printed, whole=True)
+    first = None if arguments.first is None else max(arguments.first, 1)
+    with Journal.open(arguments.path) as journal, journal.reader(sequence=first) as reader:
+        first, lost = reader.next_sequence, reader.lost
+        try:
+            for record in _records(reader, arguments.follow):
+                if arguments.verify or arguments.type not in (None, record.type):
+                    continue
+                print(_as_json(record) if arguments.json else _as_line(record), flush=arguments.follow)
+                printed += 1
+        except (JournalDamaged, KeyboardInterrupt) as error:
+            whole = not isinstance(error, JournalDamaged)
+            _summary(arguments, reader, first + reader.lost - lost, printed, whole=whole)
+            if not whole:
+                raise
+            return 0
+        _summary(arguments, reader, first + reader.lost - lost, printed, whole=True)
     return 0
 
 

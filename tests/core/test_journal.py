@@ -55,7 +55,11 @@ def payloads(reader: JournalReader) -> list[bytes]:
 
 def test_records_come_back_with_number_type_stamp_and_payload(journal: Journal) -> None:
     with journal.writer(drain=True) as writer, journal.reader() as reader:
-        assert [writer.append(7, b"one"), writer.append(0, bytearray(b"two"), -5), writer.append(2**32 - 1, b"")] == [1, 2, 3]
+        assert [writer.append(7, b"one"), writer.append(0, bytearray(b"two"), -5), writer.append(2**32 - 1, b"")] == [
+            1,
+            2,
+            3,
+        ]
         first, second, third = reader
         assert (first.sequence, first.type, first.payload) == (1, 7, b"one")
         assert (second.sequence, second.type, second.stamp_ns, second.payload) == (2, 0, -5, b"two")
@@ -126,12 +130,10 @@ def append_and_die(path: str) -> None:
 
 def test_a_full_memory_refuses_counts_and_says_why(journal: Journal) -> None:
     writer = journal.writer()
-    while True:
-        try:
-            writer.append(1, bytes(1000))
-        except JournalFull as error:
-            assert "drain=True" in str(error)
-            break
+    while writer.undrained_bytes + 1032 <= 1 << 16:
+        writer.append(1, bytes(1000))
+    with pytest.raises(JournalFull, match="drain=True"):
+        writer.append(1, bytes(1000))
     kept = writer.sequence
     assert writer.refused == 1
     assert not writer.flush(0.01)
@@ -203,7 +205,14 @@ def test_a_bad_place_or_number_is_refused(journal: Journal) -> None:
                 journal.reader(**arguments)
         with journal.reader(sequence=2) as reader:
             assert reader.read() is None
-        for bad in ((-1, b""), (2**32, b""), ("1", b""), (1, b"", 2**63), (1, b"", "now"), (1, bytes(writer.capacity + 1))):
+        for bad in (
+            (-1, b""),
+            (2**32, b""),
+            ("1", b""),
+            (1, b"", 2**63),
+            (1, b"", "now"),
+            (1, bytes(writer.capacity + 1)),
+        ):
             with pytest.raises(RecordError):
                 writer.append(*bad)
         with pytest.raises(TypeError):
@@ -270,9 +279,9 @@ def test_a_missing_file_is_damage_for_reader_and_writer(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "j") as journal:
         for end in (journal.reader, journal.writer):
             with pytest.raises(JournalDamaged) as damaged:
-                with end() as found:
-                    list(found)
-            assert "000002.mftj" in str(damaged.value) or "count of files" in str(damaged.value)
+                end()
+            assert damaged.value.file == "000002.mftj"
+            assert damaged.value.sequence > 0
 
 
 def test_a_changed_byte_is_damage_with_its_file_place_and_the_last_good_record(tmp_path: Path) -> None:
@@ -280,12 +289,12 @@ def test_a_changed_byte_is_damage_with_its_file_place_and_the_last_good_record(t
     data = bytearray(files[1].read_bytes())
     data[5000] ^= 0x10
     files[1].write_bytes(data)
-    good = 0
     with Journal.open(tmp_path / "j") as journal, journal.reader() as reader:
+        records = []
         with pytest.raises(JournalDamaged) as damaged:
-            for record in reader:
-                assert record.payload == b"%d" % record.sequence * 10
-                good = record.sequence
+            records.extend(iter(reader.read, None))
+        good = reader.next_sequence - 1
+        assert [record.payload for record in records] == [b"%d" % number * 10 for number in range(1, good + 1)]
         assert (damaged.value.file, damaged.value.sequence) == ("000002.mftj", good)
         assert 4096 < damaged.value.offset <= 5000
         with pytest.raises(JournalDamaged):  # it does not go away by trying again

@@ -24,7 +24,9 @@ def in_small_disk(program: str, options: str, tmp_path: Path) -> str:
     command = ["unshare", "-Urm", "sh", "-c", mount, "sh", str(place), sys.executable, program]
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare")
-    can = subprocess.run(["unshare", "-Urm", "sh", "-c", f"mount -t tmpfs tmpfs {place}"], capture_output=True, check=False)
+    can = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", f"mount -t tmpfs tmpfs {place}"], capture_output=True, check=False
+    )
     if can.returncode != 0:
         pytest.skip("needs user namespaces that may mount a tmpfs")
     ran = subprocess.run(

@@ -39,7 +39,9 @@ class JournalBesideList(RuleBasedStateMachine):
             if self.drainer is not None:
                 self.drainer.close()
             self.journal.close()
-            assert not Path(directory_path(), self.name).exists()  # all is on disk, nobody is there: so it was taken away
+            assert not Path(
+                directory_path(), self.name
+            ).exists()  # all is on disk, nobody is there: so it was taken away
             shutil.rmtree(self.place)
 
     @rule(lengths=st.lists(st.integers(0, 900), max_size=20))

@@ -225,6 +225,22 @@ static void damaged_memory_does_not_reach_the_disk(void)
     end();
 }
 
+static void a_gap_in_the_numbers_is_damage(void)
+{
+    uint64_t got;
+    mft_drain_t d;
+
+    begin(0);
+    append(3);
+    journal.sequence++; /* a record that nobody wrote */
+    append(3);
+    CHECK(mft_drain_open(&d, &journal, directory, id) == MFT_OK);
+    drain_all(&d);
+    CHECK(read_from(1, MFT_EVERYWHERE, &got, NULL) == MFT_E_CORRUPT && got == 3);
+    mft_drain_close(&d);
+    end();
+}
+
 /* ---- cut and changed at every byte ---- */
 
 typedef struct {
@@ -447,6 +463,7 @@ int main(void)
     RUN(the_oldest_files_go_and_what_is_left_is_read_from_its_first_record);
     RUN(a_successor_writes_the_same_again_and_refuses_what_is_not_ours);
     RUN(damaged_memory_does_not_reach_the_disk);
+    RUN(a_gap_in_the_numbers_is_damage);
     RUN(a_journal_cut_at_any_byte_gives_an_exact_prefix_or_is_refused);
     RUN(a_journal_changed_at_any_byte_gives_an_exact_prefix_or_is_refused);
     RUN(a_torn_tail_is_kept_aside_and_cut_off_and_the_journal_goes_on);

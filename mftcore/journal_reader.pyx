@@ -123,13 +123,18 @@ cdef class JournalReader(Endpoint):
 
     cdef int complete(self, mft_files_t *files) except -1:
         """Refuse a listing in which a file is missing in the middle."""
-        cdef uint64_t number
+        cdef const unsigned char *payload
+        cdef uint64_t number, last = 0
+        cdef mft_record_t r
         cdef int rc
         if files.count != files.newest - files.oldest + 1:
             for number in range(files.oldest, files.newest):
                 rc = mft_cursor_open(&self.c, number)
                 if rc != MFT_OK:
-                    self.journal.damaged(rc, &self.c.fault, self.c.error, number, 0, self.c.sequence - 1)
+                    if number > files.oldest:
+                        while mft_cursor_next(&self.c, MFT_EVERYWHERE, &r, &payload) == MFT_OK:
+                            last = r.sequence
+                    self.journal.damaged(rc, &self.c.fault, self.c.error, number, 0, last)
         return 0
 
     cdef int place(self) except -1:

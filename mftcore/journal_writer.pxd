@@ -11,6 +11,7 @@ cdef class JournalEnd(Endpoint):
     cdef Journal journal
     cdef int lock_fd                    # -1: none
 
+    cdef uint64_t left(self) noexcept   # bytes not on disk
     cdef int give_back(self) except -1  # after the role: lock and memory
 
 

@@ -105,6 +105,9 @@ cdef class JournalEnd(Endpoint):
             self.journal.close()
         return 0
 
+    cdef uint64_t left(self) noexcept:
+        return mft_journal_tail(&self.j) - mft_journal_safe(&self.j)
+
     @property
     def disk_error(self):
         """int: error number of the last attempt to bring records to disk; 0: it succeeded, or there was none yet."""
@@ -117,7 +120,7 @@ cdef class JournalEnd(Endpoint):
     def undrained_bytes(self):
         """int: appended and not yet on disk."""
         self.check()
-        return mft_journal_tail(&self.j) - mft_journal_safe(&self.j)
+        return self.left()
 
 
 @cython.final
@@ -231,7 +234,7 @@ cdef class JournalWriter(JournalEnd):
         while mft_journal_safe(&self.j) < position:
             attempts = mft_drain_attempts(&self.j, &code)
             if code and attempts >= first + 2:
-                raise disk_error(self.journal.path, code, f"{self.undrained_bytes_now()} bytes are not on disk")
+                raise disk_error(self.journal.path, code, f"{self.left()} bytes are not on disk")
             sleep_ns = min(deadline_ns - mft_now_ns(), MFT_LONGEST_SLEEP_NS)
             if sleep_ns <= 0:
                 return 0
@@ -246,9 +249,6 @@ cdef class JournalWriter(JournalEnd):
                     raise KernelError(number, f"cannot wait: {os.strerror(number)}")
             PyErr_CheckSignals()
         return 1
-
-    def undrained_bytes_now(self):
-        return mft_journal_tail(&self.j) - mft_journal_safe(&self.j)
 
     def flush(self, timeout_s=10.0):
         """Wait until all that was appended is on disk (fdatasync).
@@ -346,15 +346,12 @@ cdef class JournalDrainer(JournalEnd):
 
     cdef int failed(self, int rc) except -1:
         if rc == MFT_E_SYSTEM or rc == MFT_E_NO_SPACE:
-            raise disk_error(self.journal.path, self.drain_to.error, f"{self.undrained_bytes_now()} bytes are not on disk")
+            raise disk_error(self.journal.path, self.drain_to.error, f"{self.left()} bytes are not on disk")
         if rc == MFT_E_LAYOUT or rc == MFT_E_NOT_FOUND:
             self.journal.damaged(
                 rc, &self.drain_to.fault, self.drain_to.error, self.drain_to.file.number, 0, 0
             )
         self.segment.corrupt("what was appended is not as it was appended")
-
-    def undrained_bytes_now(self):
-        return mft_journal_tail(&self.j) - mft_journal_safe(&self.j)
 
     def drain(self):
         """Bring what is in memory to disk: at most 4 MiB, and at most to the end of a file.

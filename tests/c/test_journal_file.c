@@ -335,6 +335,7 @@ static void a_journal_cut_at_any_byte_gives_an_exact_prefix_or_is_refused(void)
         CHECK(unlinkat(directory, name, 0) == 0);
         mft_cursor_init(&c, directory);
         CHECK(mft_recover(&c, 1, &found) == MFT_E_NOT_FOUND && found.number == number);
+        CHECK(found.sequence == images[number].first - 1);
         mft_cursor_close(&c);
         write_image(number, images[number].size);
     }

@@ -341,7 +341,9 @@ static inline int mft_recover(mft_cursor_t *c, int cut, mft_recovery_t *found)
         else
             rc = mft_cursor_open(c, number);
         if (rc != MFT_OK) { /* MFT_E_NOT_FOUND: missing in the middle */
-            found->sequence = c->sequence - (number > files.oldest);
+            while (number > files.oldest && mft_cursor_next(c, MFT_EVERYWHERE, &r, &payload) == MFT_OK)
+                ;
+            found->sequence = number > files.oldest ? c->sequence - 1 : 0;
             return rc;
         }
         if (number > files.oldest && (c->file.first_position < before || c->file.first_sequence < sequence ||

@@ -93,7 +93,7 @@ def anchors(text: str) -> set[str]:
 
 def test_every_structure_has_its_page_and_every_example_is_led_to() -> None:
     docs = ROOT / "docs"
-    for name in ("ring", "byte-ring", "seqlock", "book", "histogram"):
+    for name in ("ring", "byte-ring", "seqlock", "book", "histogram", "journal"):
         text = (docs / f"{name}.md").read_text(encoding="utf-8")
         for part in ("## Promise", "## Use", "## Layout", "## Limits"):
             assert part in text, f"{name}.md has no {part}"

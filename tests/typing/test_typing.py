@@ -15,7 +15,7 @@ PASSED_OVER = re.compile(
     .*\.__(reduce|setstate)_cython__\ .*          # what Cython adds
     | .*\.__(pyx_capi|test)__\ .*
     | .*\ is\ a\ disjoint\ base\ at\ runtime.*     # a word for compiled bases that stubs learnt only lately
-    | .*\.(Handle|Endpoint|Lent|Segment|Stamp|BookStamp|MasterBook|Journal|JournalRecord)\.__init__\ .*  # they refuse any argument
+    | .*\.(Handle|Endpoint|Lent|Segment|Stamp|BookStamp|MasterBook|Journal|JournalRecord)\.__init__\ .*  # refuse all
     | .*\.__(deep)?copy__\ is\ not\ present\ in\ stub  # called by the copy module alone
     | mftcore\.(ring_end\.Bound|sleeper\.Entry)\ is\ not\ present\ in\ stub  # of no use by themselves
     | mftcore\.(wait_modes\.WaitMode|ring_end\.Bytes|layout\.RecordType)\ .*  # for annotations alone

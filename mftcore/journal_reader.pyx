@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.string cimport memset
 
-from mftcore.endpoint cimport mft_bell_t
+from mftcore.endpoint cimport event_loops, mft_bell_t
 from mftcore.journal cimport (
     MFT_EVERYWHERE,
     MFT_JOURNAL_WRITER,
@@ -285,10 +285,8 @@ cdef class JournalReader(Endpoint):
 
     def __aiter__(self):
         """``async for record in reader`` takes records for ever; it ends by `PeerDied`, or by leaving the loop."""
-        from mftcore import aio
-
         self.check()
-        return aio.records(self, self.read)
+        return event_loops().records(self, self.read)
 
     cdef int join(self, at, sequence) except -1:
         """Find the first record."""

@@ -43,7 +43,7 @@ static void make(void)
     mft_drain_t d;
     int fd;
 
-    snprintf(place, sizeof place, "%s/fuzz_journal-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(place, sizeof place, "%.40s/fuzz_journal-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     CHECK(mkdtemp(place) != NULL && (directory = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0);
     atexit(remove_all);
     memcpy(header.id, id, sizeof id);

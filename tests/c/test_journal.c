@@ -209,6 +209,35 @@ static void a_successor_goes_on_with_the_next_number(void)
     }
 }
 
+static void what_a_dead_writer_wrote_over_is_not_read_as_an_older_record(void)
+{
+    static unsigned char payload[BYTES / 2];
+    mft_journal_t j, successor;
+    uint64_t sequence, tail, second = 0;
+    mft_record_t r;
+
+    make(0, 0);
+    j = opened();
+    do {
+        CHECK(append(&j) == MFT_OK);
+        if (j.sequence == 1)
+            second = atomic_load(&j.shared->tail);
+        drain_all(&j);
+        tail = atomic_load(&j.shared->tail);
+    } while (tail < BYTES - LONGEST);
+    expect(&j, second, 2);
+    /* it dies in the middle of a long record, which has gone over numbers 1 and 2; the successor's is short */
+    atomic_store(&j.shared->wip, tail + mft_record_taken(sizeof payload));
+    memset(j.data, 0xEE, 4096);
+    successor = opened();
+    CHECK(mft_journal_append(&successor, 0, 0, payload, 8, &sequence) == MFT_OK);
+    CHECK(atomic_load(&j.shared->tail) < BYTES + second);
+    CHECK(mft_journal_look(&j, second, &r) == MFT_UNSTABLE); /* read the files; it is no damage */
+    atomic_store(&j.shared->wip, 0);
+    CHECK(mft_journal_take_over(&j) == MFT_E_CORRUPT);
+    mft_segment_detach(&segment);
+}
+
 static void every_changed_bit_of_a_record_is_seen(void)
 {
     unsigned char payload[LONGEST];
@@ -394,6 +423,7 @@ int main(void)
     RUN(the_longest_record_fills_the_memory);
     RUN(a_reader_that_was_lapped_is_told);
     RUN(a_successor_goes_on_with_the_next_number);
+    RUN(what_a_dead_writer_wrote_over_is_not_read_as_an_older_record);
     RUN(every_changed_bit_of_a_record_is_seen);
     RUN(damaged_positions_are_refused);
     RUN(both_ways_to_the_checksum_agree);

@@ -67,7 +67,7 @@ typedef struct {
 /* Shared: no pointers. The records follow at MFT_JOURNAL_CONTROL. */
 typedef struct {
     _Alignas(MFT_LINE) _Atomic(uint64_t) tail;    /* end of the newest committed record; writer */
-    _Atomic(uint64_t) wip;                        /* end of the record being written, or tail; writer */
+    _Atomic(uint64_t) wip;                        /* how far anything was ever written: never less than tail; writer */
     mft_journal_mark_t marks[2];                  /* of records with even and odd numbers; one of them ends at tail; writer */
     _Atomic(uint64_t) full;                       /* records refused for want of room; writer */
     _Alignas(MFT_LINE) _Atomic(uint64_t) drained; /* all before it is on disk and synced; drainer */
@@ -189,7 +189,10 @@ static inline int mft_journal_take_over(mft_journal_t *j)
 {
     uint64_t position;
 
-    return mft_journal_newest(j, &position, &j->sequence) == MFT_OK ? MFT_OK : MFT_E_CORRUPT;
+    if (mft_journal_newest(j, &position, &j->sequence) != MFT_OK)
+        return MFT_E_CORRUPT;
+    /* relaxed: the claim of the role came before, and nobody else writes it. */
+    return atomic_load_explicit(&j->shared->wip, memory_order_relaxed) - position <= j->bytes ? MFT_OK : MFT_E_CORRUPT;
 }
 
 /* Store a payload and return the checksum of what came before and it. */
@@ -247,7 +250,9 @@ static inline int mft_journal_append(mft_journal_t *j, uint32_t type, int64_t st
             return MFT_FULL;
         }
     }
-    atomic_store_explicit(&shared->wip, tail + taken, memory_order_relaxed);
+    /* Never back: a dead writer may have got further with a longer record than this one. relaxed: nobody else writes it. */
+    if (atomic_load_explicit(&shared->wip, memory_order_relaxed) - tail < taken)
+        atomic_store_explicit(&shared->wip, tail + taken, memory_order_relaxed);
     /* SYNC word, with the acquire loads of the readers: who sees a word of this record sees `wip` of it too, and so refuses
      * what it took for an older record. */
     for (int i = MFT_RECORD_SEQUENCE; i < MFT_RECORD_WORDS; i++)

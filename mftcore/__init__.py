@@ -50,6 +50,7 @@ from mftcore.histogram import Histogram, HistogramRecorder
 from mftcore.journal import Journal
 from mftcore.journal_reader import JournalReader, JournalRecord
 from mftcore.journal_writer import JournalDrainer, JournalWriter
+from mftcore.named_memory import Removal, RoleInfo, SegmentInfo, inspect_segment, remove_dead, segments
 from mftcore.orders import Order, OrderManager, OrderState
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
@@ -102,9 +103,12 @@ __all__ = [
     "OrderTableFull",
     "PeerDied",
     "RecordError",
+    "Removal",
     "RingCounters",
     "RoleBusy",
+    "RoleInfo",
     "RoleTaken",
+    "SegmentInfo",
     "Seqlock",
     "SeqlockBook",
     "SeqlockReader",
@@ -121,6 +125,9 @@ __all__ = [
     "__version__",
     "choose_wait_mode",
     "get_include",
+    "inspect_segment",
+    "remove_dead",
+    "segments",
     "wait_any",
 ]
 

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mftcore import tools_journal
+from mftcore import tools_journal, tools_memory
 from mftcore.errors import MftError
 from mftcore.version import __version__
 
-COMMANDS: Final[tuple[Any, ...]] = (tools_journal,)
+COMMANDS: Final[tuple[Any, ...]] = (tools_memory, tools_journal)
 """Modules with a command each; one line here makes a new one known."""
 
 UNREADABLE: Final = 3

@@ -7,5 +7,8 @@ RETIRED_ABIS: tuple[int, ...]
 RETIRED: int
 UNUSABLE: int
 UNSTABLE: int
+SMALL: int
+WRONG_END: int
+ARGUMENT: int
 
 def symbols(abi: int = ..., retired_abis: Iterable[int] = ...) -> dict[str, int]: ...

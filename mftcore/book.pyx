@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.endpoint cimport MFT_END_BOOK_READER
 from mftcore.segment cimport MFT_KIND_BOOK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 from mftcore.seqlock cimport (
     MFT_SEQLOCK_WRITER,
@@ -423,7 +424,7 @@ cdef class BookReader(VersionReader):
 
     cdef int fill_port(self, mft_port_t *port) except -1:
         VersionReader.fill_port(self, port)
-        port.window, port.levels = self.window, self.levels
+        port.end, port.window, port.levels = MFT_END_BOOK_READER, self.window, self.levels
         return 0
 
     cdef BookStamp fetch(self, uint64_t levels):

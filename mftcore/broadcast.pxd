@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint64_t
 
-from mftcore.endpoint cimport Endpoint, Handle, mft_bell_t
+from mftcore.endpoint cimport Endpoint, Handle, mft_bell_t, mft_port_t
 from mftcore.segment cimport Segment, mft_segment_t
 from mftcore.seqlock cimport mft_seqlock_t, mft_stamp_t
 

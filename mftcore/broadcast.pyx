@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.endpoint cimport MFT_END_BROADCAST_READER, MFT_END_BROADCAST_WRITER
 from mftcore.record_fit cimport check_batch, wrong_size
 from mftcore.segment cimport (
     MFT_E_CORRUPT,
@@ -183,6 +184,10 @@ cdef class BroadcastWriter(BroadcastEnd):
     cdef int usable(self) except -1:
         raise TypeError("a writer never waits; readers do")
 
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle, port.end = &self.cells.cells, MFT_END_BROADCAST_WRITER
+        return 0
+
     cdef void written(self) noexcept:
         mft_seqlock_ring(&self.cells.cells)
         self.ring_outer()
@@ -278,6 +283,10 @@ cdef class BroadcastReader(BroadcastEnd):
     record_size, capacity : int
         As of the `Broadcast`.
     """
+
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle, port.end, port.stamp = &self.cells, MFT_END_BROADCAST_READER, &self.stamp
+        return 0
 
     cdef int take(self, void *record, uint64_t *skipped) noexcept:
         cdef mft_stamp_t stamp

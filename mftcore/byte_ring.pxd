@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from mftcore.endpoint cimport Endpoint, Handle, mft_bell_t
+from mftcore.endpoint cimport Endpoint, Handle, mft_bell_t, mft_port_t
 from mftcore.lent cimport Lent
 from mftcore.segment cimport mft_segment_t
 

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memcpy, memset
 
 from mftcore.doorbell cimport ring_also
-from mftcore.endpoint cimport event_loops
+from mftcore.endpoint cimport MFT_END_BYTES_CONSUMER, MFT_END_BYTES_PRODUCER, event_loops
 from mftcore.segment cimport MFT_E_ARGUMENT, MFT_E_CORRUPT, MFT_EMPTY, MFT_KIND_BYTES, MFT_OK, Segment, mft_role_epoch
 
 from mftcore.endpoint import checked_name, whole_number
@@ -145,6 +145,11 @@ cdef class BytesEnd(Endpoint):
         except BaseException:
             self.shut()
             raise
+        return 0
+
+    cdef int fill_port(self, mft_port_t *port) except -1:
+        port.handle = &self.ring
+        port.end = MFT_END_BYTES_PRODUCER if self.role == MFT_BYTES_PRODUCER else MFT_END_BYTES_CONSUMER
         return 0
 
     cdef int bad(self, int rc) except -1:

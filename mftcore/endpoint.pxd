@@ -27,8 +27,21 @@ cdef extern from "mftcore/wait.h" nogil:
 
 
 cdef extern from "mftcore/port.h" nogil:
+    enum:
+        MFT_END_PRODUCER
+        MFT_END_CONSUMER
+        MFT_END_BYTES_PRODUCER
+        MFT_END_BYTES_CONSUMER
+        MFT_END_WRITER
+        MFT_END_READER
+        MFT_END_BOOK_READER
+        MFT_END_BROADCAST_WRITER
+        MFT_END_BROADCAST_READER
+        MFT_END_RECORDER
+
     ctypedef struct mft_port_t:
         void *handle
+        uint32_t end
         const uint32_t *state
         const uint64_t *born
         const uint64_t *generation
@@ -38,6 +51,7 @@ cdef extern from "mftcore/port.h" nogil:
         void *window
         uint64_t levels
         uint64_t *seen
+        void *stamp
 
 
 cdef class Waitable:
@@ -91,7 +105,7 @@ cdef class Endpoint(Waitable):
     cdef int outer_fd
     cdef mft_port_t _port               # for compiled code: filled when it is first asked for
 
-    cdef int fill_port(self, mft_port_t *port) except -1    # of the subclass: the handle, and what a reader needs
+    cdef int fill_port(self, mft_port_t *port) except -1    # of the subclass: the handle, which end, what a reader needs
     cdef int open(self, Segment segment, int role, str role_name, int peer) except -1
     cdef int ring_as_well(self, Segment segment, mft_bell_t *bell, int fd) except -1
     cdef bint peer_alive(self) except -1

@@ -4,6 +4,7 @@ cimport cython
 
 from libc.math cimport ceil
 
+from mftcore.endpoint cimport MFT_END_RECORDER
 from mftcore.segment cimport MFT_KIND_HISTOGRAM, MFT_OK, Segment
 
 import numpy
@@ -136,7 +137,7 @@ cdef class HistogramRecorder(Endpoint):
         return 0
 
     cdef int fill_port(self, mft_port_t *port) except -1:
-        port.handle = &self.histogram
+        port.handle, port.end = &self.histogram, MFT_END_RECORDER
         return 0
 
     cdef int usable(self) except -1:

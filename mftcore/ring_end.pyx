@@ -5,6 +5,7 @@ from cpython.buffer cimport PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.endpoint cimport MFT_END_CONSUMER, MFT_END_PRODUCER
 from mftcore.record_fit cimport check_batch, wrong_size
 from mftcore.segment cimport MFT_FULL, MFT_OK
 
@@ -46,6 +47,7 @@ cdef class RingEnd(Endpoint):
 
     cdef int fill_port(self, mft_port_t *port) except -1:
         port.handle = &self.ring
+        port.end = MFT_END_PRODUCER if self.role == MFT_RING_PRODUCER else MFT_END_CONSUMER
         return 0
 
     cdef int bad(self, int64_t rc) except -1:

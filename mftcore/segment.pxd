@@ -42,7 +42,10 @@ cdef extern from "mftcore/segment.h" nogil:
         uint64_t capacity
         uint64_t *params
         uint8_t *instance
+        uint64_t pid_namespace
+        uint64_t time_namespace
         uint64_t creator
+        int64_t created_ns
         uint64_t dtype_hash
         uint32_t dtype_length
         uint32_t meta_length
@@ -69,7 +72,15 @@ cdef extern from "mftcore/segment.h" nogil:
         uint64_t word
         int alive
 
+    ctypedef struct mft_process_t:
+        uint64_t pid_namespace
+        uint64_t time_namespace
+
+    const unsigned MFT_ROLES
+    const uint64_t MFT_OWNER_FOREIGN
     int64_t mft_now_ns() noexcept
+    void mft_self(mft_process_t *self) noexcept
+    int mft_role_dead(uint64_t word, uint64_t self) noexcept
     int mft_owner_pid(uint64_t word) noexcept
     uint64_t mft_segment_self(const mft_segment_t *s) noexcept
     uint64_t mft_role_epoch(const mft_segment_t *s, unsigned role) noexcept
@@ -113,5 +124,6 @@ cdef class Segment:
     cdef void unmap(self) noexcept
     cdef uint64_t claim(self, unsigned role, str role_name, uint64_t *word) except 0    # the new epoch; RoleTaken
     cdef void release(self, unsigned role, uint64_t word) noexcept
+    cdef int refuse_users(self) except -1                           # RoleTaken
     cdef int corrupt(self, str what) except -1                      # raises LayoutError
     cdef int _fail(self, int rc, uint64_t needed) except -1

@@ -72,7 +72,6 @@ cdef extern from "mftcore/named.h" nogil:
     const unsigned MFT_META_BYTES
     const unsigned MFT_DTYPE_BYTES
     const unsigned MFT_PAGE
-    const unsigned MFT_ROLES
     int mft_segment_make(mft_segment_t *s, const mft_spec_t *spec) noexcept
     int mft_segment_attach(mft_segment_t *s, int fd, uint32_t kind, uint32_t version) noexcept
     int mft_segment_mirror(mft_segment_t *s, uint64_t bytes) noexcept
@@ -81,7 +80,6 @@ cdef extern from "mftcore/named.h" nogil:
     void mft_segment_detach(mft_segment_t *s) noexcept
     int mft_role_claim(mft_segment_t *s, unsigned role, uint64_t *epoch, uint64_t *holder) noexcept
     int mft_role_release(mft_segment_t *s, unsigned role, uint64_t word) noexcept
-    int mft_role_dead(uint64_t word, uint64_t self) noexcept
     int mft_named_directory(const char *path, int make) noexcept
     int mft_named_make(mft_segment_t *s, int directory, const mft_spec_t *spec) noexcept
     int mft_named_publish(mft_segment_t *s, int directory, const char *name) noexcept
@@ -124,6 +122,11 @@ cdef int _directory(bint make) except -1:
         code, f"cannot use {directory_path()} for named segments ({strerror(code).decode()}); is {memory.SHM_ROOT} a "
         "writable tmpfs?",
     )
+
+
+def open_directory():
+    """Return an open descriptor of the directory of named segments; `NoSuchSegment` when there is none."""
+    return _directory(False)
 
 
 cdef bytes _checked_name(str name):
@@ -279,7 +282,7 @@ cdef class Segment:
         finally:
             os.close(directory)
         # called by close, or else when the handle is dropped or the interpreter ends
-        self.remover = weakref.finalize(self, _remove_name, self.name, self.what, os.getpid(), os.dup(self.seg.fd))
+        self.remover = weakref.finalize(self, remove_name, self.name, self.what, os.getpid(), os.dup(self.seg.fd))
         return 0
 
     cdef int outlive(self) except -1:
@@ -333,21 +336,46 @@ cdef class Segment:
     def remove(int kind, int version, str what, str name):
         """Take a name away whose users are all dead; `RoleTaken` names the one who is not.
 
-        For what a killed creator left behind. Processes that are still attached keep the memory.
+        For what a killed creator left behind. Processes that are still attached keep the memory. The roles are held
+        meanwhile, so that nobody who attaches in this very moment becomes a holder in memory that loses its name.
+
+        Returns
+        -------
+        bool
+            False when the name had gone, or had come to mean another segment, by the time it was taken.
         """
         cdef Segment self = Segment.attach(kind, version, what, name)
-        cdef uint64_t me = mft_segment_self(&self.seg)
+        cdef uint64_t words[8]              # MFT_ROLES
+        cdef unsigned held = 0
         try:
-            if not mft_role_dead(self.seg.layout.creator, me):
-                pid = mft_owner_pid(self.seg.layout.creator)
-                raise RoleTaken(f"{self.what} is in use: process {pid}, which made it, lives", pid)
-            for role in range(MFT_ROLES):
-                pid = self.role_pid(role)
-                if pid:
-                    raise RoleTaken(f"{self.what} is in use: process {pid} holds a role in it", pid)
-            _remove_name(name, self.what, os.getpid(), os.dup(self.seg.fd))
+            self.refuse_users()
+            try:
+                while held < MFT_ROLES:
+                    try:
+                        self.claim(held, "remover", &words[held])
+                    except RoleTaken as taken:
+                        pid = taken.pid
+                        raise RoleTaken(f"{self.what} is in use: process {pid} has just taken a role in it", pid) from None
+                    held += 1
+                return remove_name(name, self.what, os.getpid(), os.dup(self.seg.fd))
+            finally:
+                while held:
+                    held -= 1
+                    self.release(held, words[held])
         finally:
             self.close()
+
+    cdef int refuse_users(self) except -1:
+        """Raise `RoleTaken` when the process that made it, or one that holds a role in it, is not proved dead."""
+        cdef uint64_t me = mft_segment_self(&self.seg)
+        if not mft_role_dead(self.seg.layout.creator, me):
+            pid = mft_owner_pid(self.seg.layout.creator)
+            raise RoleTaken(f"{self.what} is in use: process {pid}, which made it, lives", pid)
+        for role in range(MFT_ROLES):
+            pid = self.role_pid(role)
+            if pid:
+                raise RoleTaken(f"{self.what} is in use: process {pid} holds a role in it", pid)
+        return 0
 
     # ---- use ----
 
@@ -534,21 +562,21 @@ def _free_bytes():
         return "an unknown number of bytes"
 
 
-def _remove_name(str name, str what, int pid, int fd):
-    """Take the name of a segment away if it still means the file `fd`, which this takes over."""
+def remove_name(str name, str what, int pid, int fd):
+    """Take the name of a segment away if it still means the file `fd`, which this takes over; True when it was taken."""
     cdef mft_segment_t seg
     cdef int directory, rc = MFT_E_NOT_FOUND
-    cdef bytes encoded = name.encode("ascii")
+    cdef bytes encoded = os.fsencode(name)
     cdef const char *c_name = encoded
     try:
         if pid != os.getpid():  # a forked child that inherited the finaliser
-            return
+            return False
         mft_segment_init(&seg)
         seg.fd = fd
         try:
             directory = _directory(False)
         except NoSuchSegment:
-            return
+            return False
         try:
             with nogil:
                 rc = mft_named_remove(&seg, directory, c_name)
@@ -560,6 +588,7 @@ def _remove_name(str name, str what, int pid, int fd):
         raise KernelError(f"{what}: another process has held the lock of {directory_path()} for a second")
     if rc != MFT_OK and rc != MFT_E_NOT_FOUND:
         raise KernelError(f"{what}: its name in {directory_path()} cannot be removed")
+    return rc == MFT_OK
 
 
 def _receive_name(kind, version, what, name, instance):

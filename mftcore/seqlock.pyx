@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 
 from mftcore.doorbell cimport ring_also
+from mftcore.endpoint cimport MFT_END_READER, MFT_END_WRITER
 from mftcore.record_fit cimport wrong_size
 from mftcore.segment cimport MFT_KIND_SEQLOCK, MFT_OK, Segment, mft_now_ns, mft_watch_alive
 
@@ -164,7 +165,7 @@ cdef class SeqlockWriter(Endpoint):
         raise TypeError("a writer never waits; readers do")
 
     cdef int fill_port(self, mft_port_t *port) except -1:
-        port.handle = &self.lock
+        port.handle, port.end = &self.lock, MFT_END_WRITER
         return 0
 
     @property
@@ -224,7 +225,7 @@ cdef class VersionReader(Endpoint):
         return 0
 
     cdef int fill_port(self, mft_port_t *port) except -1:
-        port.handle, port.seen = &self.lock, &self.seen
+        port.handle, port.end, port.seen = &self.lock, MFT_END_READER, &self.seen
         return 0
 
     cdef mft_bell_t *bell(self) noexcept nogil:

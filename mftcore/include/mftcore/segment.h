@@ -370,6 +370,53 @@ static inline int mft_segment_check(mft_segment_t *s, uint32_t kind, uint32_t ve
     return MFT_OK;
 }
 
+/* Refuse a file that cannot be a segment of this user, whatever is in it. What fstat says of it goes to `found`. */
+static inline int mft_segment_file(mft_segment_t *s, int fd, struct stat *found)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return mft_system_error(s);
+    *found = st;
+    if (!S_ISREG(st.st_mode))
+        return mft_fault(s, "file type", S_IFREG, st.st_mode & S_IFMT);
+    if (st.st_uid != geteuid())
+        return mft_fault(s, "file owner", geteuid(), st.st_uid);
+    if ((st.st_mode & 07777) != 0600)
+        return mft_fault(s, "file mode", 0600, st.st_mode & 07777);
+    if (st.st_size < 2 * (off_t)MFT_PAGE || st.st_size % MFT_PAGE != 0)
+        return mft_fault(s, "file size", 2 * MFT_PAGE, (uint64_t)st.st_size);
+    return MFT_OK;
+}
+
+/* Read and check the header of a segment of whatever kind and version, without mapping it: a file that is cut off meanwhile
+ * is then a refusal and not a signal, a sparse one of any size takes no memory, and nobody sees that we looked. The checked
+ * copy is `s->layout`; `header` is the caller's page and keeps the roles as they were at some instant of the call. */
+static inline int mft_segment_look(mft_segment_t *s, int fd, mft_header_t *header)
+{
+    struct stat st;
+    ssize_t got;
+    int rc;
+
+    mft_segment_init(s);
+    rc = mft_segment_file(s, fd, &st);
+    if (rc != MFT_OK)
+        return rc;
+    for (int tries = 0; tries < 3; tries++) { /* a role word may change while it is copied, and then looks damaged */
+        got = pread(fd, header, sizeof *header, 0);
+        if (got < 0)
+            return mft_system_error(s);
+        if (got != (ssize_t)sizeof *header)
+            return mft_fault(s, "file size", sizeof *header, (uint64_t)got);
+        s->header = header;
+        rc = mft_segment_check(s, header->layout.kind, header->layout.version, &st);
+        s->header = NULL;
+        if (rc == MFT_OK)
+            return rc;
+    }
+    return rc;
+}
+
 /* Map a segment that another process made. Takes the descriptor over, also when it fails. */
 static inline int mft_segment_attach(mft_segment_t *s, int fd, uint32_t kind, uint32_t version)
 {
@@ -379,17 +426,8 @@ static inline int mft_segment_attach(mft_segment_t *s, int fd, uint32_t kind, ui
 
     mft_segment_init(s);
     s->fd = fd;
-    if (fstat(fd, &st) != 0)
-        rc = mft_system_error(s);
-    else if (!S_ISREG(st.st_mode))
-        rc = mft_fault(s, "file type", S_IFREG, st.st_mode & S_IFMT);
-    else if (st.st_uid != geteuid())
-        rc = mft_fault(s, "file owner", geteuid(), st.st_uid);
-    else if ((st.st_mode & 07777) != 0600)
-        rc = mft_fault(s, "file mode", 0600, st.st_mode & 07777);
-    else if (st.st_size < 2 * (off_t)MFT_PAGE || st.st_size % MFT_PAGE != 0)
-        rc = mft_fault(s, "file size", 2 * MFT_PAGE, (uint64_t)st.st_size);
-    else
+    rc = mft_segment_file(s, fd, &st);
+    if (rc == MFT_OK)
         rc = mft_segment_map(s, (size_t)st.st_size);
     if (rc == MFT_OK)
         rc = mft_segment_check(s, kind, version, &st);

@@ -1,0 +1,16 @@
+"""The header page of a segment of any kind, read without mapping it."""
+
+from libc.stdint cimport uint64_t
+
+from mftcore.segment cimport mft_segment_t
+
+
+cdef extern from "mftcore/segment.h" nogil:
+    ctypedef struct mft_role_t:
+        uint64_t owner
+        uint64_t epoch
+
+    ctypedef struct mft_header_t:
+        mft_role_t *roles
+
+    int mft_segment_look(mft_segment_t *s, int fd, mft_header_t *header) noexcept

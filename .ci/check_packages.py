@@ -21,11 +21,14 @@ def main() -> int:
     absent = missing(in_sdist, [*sources, *headers, "mftcore/py.typed", "mftpy/py.typed", "LICENSE", "conftest.py"])
     pictures = [str(path) for path in Path("docs").glob("*.svg")]
     absent += missing(in_sdist, pictures or ["docs/*.svg"])
+    built = [str(path) for end in ("c", "pyx", "toml") for path in Path("docs/examples").rglob(f"*.{end}")]
+    golden = [str(path) for path in Path("tests/golden").rglob("*.z")]
+    absent += missing(in_sdist, [*(built or ["docs/examples/**"]), *(golden or ["tests/golden/**.z"])])
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = set(archive.namelist())
     compiled = [f"mftcore/{stem}.cpython" for stem in stems]
     typed = [f"mftcore/{stem}{end}" for stem in stems for end in (".pxd", ".pyi")]
-    absent += missing(in_wheel, [*typed, *headers, "mftcore/py.typed", "mftpy/py.typed"])
+    absent += missing(in_wheel, [*typed, *headers, "mftcore/__init__.pxd", "mftcore/py.typed", "mftpy/py.typed"])
     absent += [
         stem for stem in compiled if not any(name.startswith(stem) and name.endswith(".so") for name in in_wheel)
     ]

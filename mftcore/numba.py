@@ -18,13 +18,19 @@ endpoint           in nopython code
 `SeqlockReader`    ``read(record) -> (version, age_ns)``
 `BookReader`       ``read(levels) -> (version, age_ns, state, n_bids, n_asks)``, into ``reader.bids`` and ``asks``,
                    which are passed beside it; negative `levels`: all
+`BroadcastWriter`  ``write(record) -> int`` (its number), ``write_many(records) -> int`` (that of the last one)
+`BroadcastReader`  ``read(record) -> (number, lost)``: 0 when there is none yet; `lost`: missed by this reader in all
+`ByteProducer`     ``push(message) -> bool``
+`ByteConsumer`     ``pop(buffer) -> int``: the length of the message, -1 when there is none; one that is longer than
+                   the buffer is an error, and stays
 `HistogramRecorder`  ``record(ns)``
 =================  ==================================================================================================
 
-`record` is a contiguous array of the structure's dtype with one element. The calls do what they do in Python, wake who
-sleeps included, and need no interpreter: an endpoint is used by one thread at a time, and whoever passes it keeps it
-open. Errors raise `NopythonError` with a sentence: an endpoint that is closed or in use, damaged indices, a value that
-changed 64 times under its reader, machine code from a cache of another version of this package.
+`record` is a contiguous array of the structure's dtype with one element, `message` and `buffer` are of ``uint8``. The
+calls do what they do in Python, wake who sleeps included, and need no interpreter: an endpoint is used by one thread at
+a time, and whoever passes it keeps it open. Errors raise `NopythonError` with a sentence: an endpoint that is closed or
+in use, damaged indices, a value that changed 64 times under its reader, machine code from a cache of another version of
+this package.
 
 Notes
 -----
@@ -42,6 +48,8 @@ from numba.extending import NativeValue, models, overload_method, register_model
 
 from mftcore import abi
 from mftcore.book import BookReader
+from mftcore.broadcast import BroadcastReader, BroadcastWriter
+from mftcore.byte_ring import ByteConsumer, ByteProducer
 from mftcore.errors import MftError
 from mftcore.histogram import HistogramRecorder
 from mftcore.ring import SpscConsumer, SpscProducer
@@ -103,6 +111,22 @@ class RecorderType(EndpointType):
     """`HistogramRecorder`."""
 
 
+class BroadcastWriterType(EndpointType):
+    """`BroadcastWriter`."""
+
+
+class BroadcastReaderType(EndpointType):
+    """`BroadcastReader`."""
+
+
+class ByteProducerType(EndpointType):
+    """`ByteProducer`."""
+
+
+class ByteConsumerType(EndpointType):
+    """`ByteConsumer`."""
+
+
 _TYPES: Final[dict[type, type[EndpointType]]] = {
     SpscProducer: ProducerType,
     SpscConsumer: ConsumerType,
@@ -110,6 +134,10 @@ _TYPES: Final[dict[type, type[EndpointType]]] = {
     SeqlockReader: ReaderType,
     BookReader: BookReaderType,
     HistogramRecorder: RecorderType,
+    BroadcastWriter: BroadcastWriterType,
+    BroadcastReader: BroadcastReaderType,
+    ByteProducer: ByteProducerType,
+    ByteConsumer: ByteConsumerType,
 }
 
 
@@ -146,10 +174,14 @@ _pop = _call("pop", types.voidptr)
 _pop_many = _call("pop_many", types.voidptr, types.int64)
 _write = _call("write", types.voidptr)
 _record = _call("record", types.int64)
+_write_many = _call("write_many", types.voidptr, types.int64)
+_push_bytes = _call("push_bytes", types.voidptr, types.int64)
 
 _RETIRED: Final = abi.RETIRED
 _UNUSABLE: Final = abi.UNUSABLE
 _UNSTABLE: Final = abi.UNSTABLE
+_SMALL: Final = abi.SMALL
+_ARGUMENT: Final = abi.ARGUMENT
 
 
 @intrinsic
@@ -184,6 +216,10 @@ def _checked(code: int) -> int:
         raise NopythonError("the endpoint is closed, of before a fork, in use by another thread, or lends its records")
     if code == _UNSTABLE:
         raise NopythonError("the value was overwritten during each of 64 attempts to read it: try again")
+    if code == _SMALL:
+        raise NopythonError("the message is longer than the buffer, and stays in the ring: pop it into a larger one")
+    if code == _ARGUMENT:
+        raise NopythonError("the message is longer than the ring can ever hold")
     raise NopythonError("the indices in shared memory are out of their bounds: something else writes to it")
 
 
@@ -244,6 +280,7 @@ def _consumer_pop_many(rx: Any, records: Any) -> Any:
     return pop_many
 
 
+@overload_method(BroadcastWriterType, "write")
 @overload_method(WriterType, "write")
 def _writer_write(writer: Any, record: Any) -> Any:
     if not _fits(writer, record):
@@ -257,23 +294,41 @@ def _writer_write(writer: Any, record: Any) -> Any:
     return write
 
 
+def _with_a_word_more(name: str, initially: int, *given: Any) -> Any:
+    """Return what an intrinsic does that calls ``name(*given, &word)`` and returns (result, word)."""
+    signature = types.UniTuple(types.int64, 2)(*given)
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        result = ir.IntType(64)
+        word = cgutils.alloca_once(builder, result)
+        builder.store(ir.Constant(result, initially), word)
+        pointer = context.get_value_type(types.voidptr)
+        passed = [*arguments, builder.bitcast(word, pointer)]
+        called = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(result, [value.type for value in passed]), f"mft{abi.ABI}_{name}"
+        )
+        code = builder.call(called, passed)
+        return context.make_tuple(builder, signature.return_type, (code, builder.load(word)))
+
+    return signature, generate
+
+
 @intrinsic
 def _read_value(_typing: Any, port: Any, record: Any) -> Any:
     """Call read with a place on the stack for the age; returns (version or error, age_ns)."""
-    signature = types.UniTuple(types.int64, 2)(port, record)
+    return _with_a_word_more("read", -1, port, record)
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(64)
-        age = cgutils.alloca_once(builder, word)
-        builder.store(ir.Constant(word, -1), age)
-        pointer = context.get_value_type(types.voidptr)
-        called = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(word, [pointer, pointer, pointer]), f"mft{abi.ABI}_read"
-        )
-        code = builder.call(called, [arguments[0], arguments[1], builder.bitcast(age, pointer)])
-        return context.make_tuple(builder, signature.return_type, (code, builder.load(age)))
 
-    return signature, generate
+@intrinsic
+def _next(_typing: Any, port: Any, record: Any) -> Any:
+    """Call next with a place on the stack for the records lost; returns (number or error, lost)."""
+    return _with_a_word_more("next", 0, port, record)
+
+
+@intrinsic
+def _pop_bytes(_typing: Any, port: Any, message: Any, size: Any) -> Any:
+    """Call pop_bytes with a place on the stack for the length; returns (found or error, length)."""
+    return _with_a_word_more("pop_bytes", 0, port, message, size)
 
 
 @overload_method(ReaderType, "read")
@@ -288,6 +343,63 @@ def _reader_read(reader: Any, record: Any) -> Any:
         return _checked(code), age_ns
 
     return read
+
+
+@overload_method(BroadcastWriterType, "write_many")
+def _broadcast_write_many(writer: Any, records: Any) -> Any:
+    if not _fits(writer, records):
+        return None
+
+    def write_many(writer: Any, records: Any) -> int:
+        return _checked(_write_many(_port(writer), _pointer(records), records.size))
+
+    return write_many
+
+
+@overload_method(BroadcastReaderType, "read")
+def _broadcast_read(reader: Any, record: Any) -> Any:
+    if not _fits(reader, record, writable=True):
+        return None
+
+    def read(reader: Any, record: Any) -> tuple[int, int]:
+        if record.size != 1:
+            raise NopythonError("read takes an array of one record")
+        code, lost = _next(_port(reader), _pointer(record))
+        return _checked(code), lost
+
+    return read
+
+
+def _is_bytes(array: Any, *, writable: bool = False) -> bool:
+    return (
+        isinstance(array, types.Array)
+        and array.dtype == types.uint8
+        and array.is_contig
+        and (not writable or array.mutable)
+    )
+
+
+@overload_method(ByteProducerType, "push")
+def _bytes_push(tx: Any, message: Any) -> Any:  # noqa: ARG001 (numba goes by names)
+    if not _is_bytes(message):
+        return None
+
+    def push(tx: Any, message: Any) -> bool:
+        return _checked(_push_bytes(_port(tx), _pointer(message), message.size)) == 1
+
+    return push
+
+
+@overload_method(ByteConsumerType, "pop")
+def _bytes_pop(rx: Any, buffer: Any) -> Any:  # noqa: ARG001
+    if not _is_bytes(buffer, writable=True):
+        return None
+
+    def pop(rx: Any, buffer: Any) -> int:
+        found, length = _pop_bytes(_port(rx), _pointer(buffer), types.int64(buffer.size))
+        return length if _checked(found) == 1 else -1
+
+    return pop
 
 
 @intrinsic

@@ -17,6 +17,8 @@ from numba.core.errors import TypingError
 import mftcore.numba
 from mftcore import (
     BOOK_EMPTY,
+    Broadcast,
+    ByteRing,
     ClosedError,
     Histogram,
     MasterBook,
@@ -127,6 +129,60 @@ def test_a_book_is_read_into_the_readers_arrays_and_latency_is_recorded() -> Non
         assert imbalance(reader, reader.bids, reader.asks, 0)[3] == 0
         record_all(histogram.recorder(), np.array([5, 6, 7, -1]))
         assert (histogram.count, histogram.negative, histogram.max_ns) == (3, 1, 7)
+
+
+@njit(nogil=True)
+def write_many(writer, records):
+    return writer.write_many(records)
+
+
+def test_broadcast_records_are_written_and_read_with_their_number_and_what_was_lost() -> None:
+    record, out = np.zeros(1, TRADE), np.zeros(1, TRADE)
+    with Broadcast.create(TRADE, 7) as broadcast, broadcast.writer() as writer, broadcast.reader() as reader:
+        assert read(reader, out) == (0, 0)
+        record["size_lots"] = 5
+        assert write(writer, record) == 1
+        assert reader.wait(0)
+        assert read(reader, out) == (1, 0)
+        assert out.tolist() == record.tolist()
+        assert (reader.number, reader.record_epoch, reader.behind) == (1, 1, 0)  # Python knows what was read here
+        assert write_many(writer, np.zeros(0, TRADE)) == 1
+        many = np.zeros(20, TRADE)
+        many["price_ticks"] = np.arange(2, 22)
+        assert write_many(writer, many) == 21
+        number, lost = read(reader, out)
+        assert (number, lost, out["price_ticks"][0]) == (18, 16, 18)
+        assert reader.lost == 16
+        assert reader.read_many(np.zeros(9, TRADE)) == 3
+        assert read(reader, out) == (0, 16)
+        with pytest.raises(NopythonError, match="one record"):
+            read(reader, np.zeros(2, TRADE))
+
+
+def test_messages_of_any_length_are_pushed_and_popped_and_one_too_long_stays() -> None:
+    buffer = np.zeros(64, np.uint8)
+    with ByteRing.create(1000) as ring, ring.producer() as tx, ring.consumer() as rx:
+        assert pop(rx, buffer) == -1
+        assert push(tx, np.arange(5, dtype=np.uint8))
+        assert push(tx, np.zeros(0, np.uint8))
+        assert push(tx, np.full(65, 7, np.uint8))
+        assert rx.pop() == bytes(range(5))
+        assert tx.push(b"from Python")
+        assert pop(rx, buffer) == 0
+        with pytest.raises(NopythonError, match="longer than the buffer, and stays"):
+            pop(rx, buffer)
+        assert pop(rx, np.zeros(65, np.uint8)) == 65
+        assert pop(rx, buffer) == 11
+        assert buffer[:11].tobytes() == b"from Python"
+        with pytest.raises(NopythonError, match="than the ring can ever hold"):
+            push(tx, np.zeros(ring.capacity + 1, np.uint8))
+        assert push(tx, np.zeros(ring.capacity, np.uint8))
+        assert not push(tx, np.zeros(1, np.uint8))
+        assert tuple(ring.counters())[:3] == (5, 4, 1)
+        with pytest.raises(TypingError):
+            push(tx, np.zeros(4, np.int8))
+        with tx.claim(0), pytest.raises(RoleBusy):
+            push(tx, buffer)
 
 
 def test_what_cannot_be_used_raises_a_sentence() -> None:

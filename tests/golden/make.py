@@ -1,4 +1,4 @@
-"""Make the golden segments of this version: one file for each structure, with known contents, as its maker left it.
+"""Make the golden files of this version: a segment of each structure, as its maker left it, and the calls for Cython.
 
     python -m tests.golden.make             # writes what is missing for the current layouts
     python -m tests.golden.make --again     # before a release, and only then: all of the current layouts anew
@@ -8,6 +8,7 @@ A golden file is a segment whose maker was killed: its roles are held, there are
 """
 
 import argparse
+import ctypes
 import os
 import zlib
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mftcore import Broadcast, ByteRing, Doorbell, Histogram, MasterBook, Seqlock, SeqlockBook, SpscRing
+import mftcore.port
+from mftcore import Broadcast, ByteRing, Doorbell, Histogram, MasterBook, Seqlock, SeqlockBook, SpscRing, abi
 from mftcore.version import __version__
 from tests.golden.layout import PAGE
 
@@ -132,6 +134,13 @@ def image(form: Form) -> bytes:
             thing.close()
 
 
+def exported_calls() -> dict[str, str]:
+    """Return the signature, as Cython compares it, of each call that modules of users may look up."""
+    text = ctypes.pythonapi.PyCapsule_GetName
+    text.restype, text.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    return {name: text(capsule).decode() for name, capsule in mftcore.port.__pyx_capi__.items()}
+
+
 def golden_files(form: Form) -> list[Path]:
     """Return the golden files of a structure, one for each release."""
     return sorted(HERE.glob(f"*/{form.structure}.z"))
@@ -150,6 +159,10 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(zlib.compress(image(form), 9))
         print(f"{path.relative_to(HERE)}: {path.stat().st_size} bytes")
+    calls = HERE / __version__ / "port.txt"
+    if again or not calls.exists():
+        lines = [f"{name} {signature}" for name, signature in sorted(exported_calls().items())]
+        calls.write_text("\n".join([str(abi.ABI), *lines, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -394,7 +394,7 @@ static inline int mft_segment_file(mft_segment_t *s, int fd, struct stat *found)
  * copy is `s->layout`; `header` is the caller's page and keeps the roles as they were at some instant of the call. */
 static inline int mft_segment_look(mft_segment_t *s, int fd, mft_header_t *header)
 {
-    struct stat st;
+    struct stat st = {0};
     ssize_t got;
     int rc;
 
@@ -420,7 +420,7 @@ static inline int mft_segment_look(mft_segment_t *s, int fd, mft_header_t *heade
 /* Map a segment that another process made. Takes the descriptor over, also when it fails. */
 static inline int mft_segment_attach(mft_segment_t *s, int fd, uint32_t kind, uint32_t version)
 {
-    struct stat st;
+    struct stat st = {0};
     mft_fault_t fault;
     int rc, seals, error;
 

@@ -33,7 +33,7 @@ cdef class Broadcast(Handle):
 
 
 cdef class BroadcastEnd(Endpoint):
-    cdef mft_broadcast_t cells          # a Cython caller may use it without the GIL, from one thread
+    cdef mft_broadcast_t cells          # without the GIL, from one thread; modules of users: port.pxd
     cdef readonly object dtype
 
     cdef int start(self, Broadcast broadcast, int role, str role_name, int peer) except -1

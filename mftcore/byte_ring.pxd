@@ -55,7 +55,7 @@ cdef class ByteRing(Handle):
 
 
 cdef class BytesEnd(Endpoint):
-    cdef mft_bytes_t ring               # a Cython caller may use it without the GIL, from one thread
+    cdef mft_bytes_t ring               # without the GIL, from one thread; modules of users: port.pxd
 
     cdef int start(self, ByteRing ring, int role, str role_name, int peer, object bell) except -1
     cdef int bad(self, int rc) except -1

@@ -31,6 +31,6 @@ cdef class Histogram(Handle):
 
 
 cdef class HistogramRecorder(Endpoint):
-    cdef mft_histogram_t histogram      # a Cython caller may use it without the GIL, from one thread
+    cdef mft_histogram_t histogram      # without the GIL, from one thread; modules of users: port.pxd
 
     cdef int start(self, Segment segment) except -1

@@ -52,7 +52,7 @@ cdef extern from "mftcore/ring.h" nogil:
 
 
 cdef class RingEnd(Endpoint):
-    cdef mft_ring_t ring                # a Cython caller may use it without the GIL, from one thread
+    cdef mft_ring_t ring                # without the GIL, from one thread; modules of users: port.pxd
     cdef object _dtype
 
     cdef int start(self, Segment segment, object dtype, int role, str role_name, int peer, object bell) except -1

@@ -45,7 +45,7 @@ cdef class Stamp:
 
 
 cdef class SeqlockWriter(Endpoint):
-    cdef mft_seqlock_t lock             # a Cython caller may use it without the GIL, from one thread
+    cdef mft_seqlock_t lock             # without the GIL, from one thread; modules of users: port.pxd
 
     cdef int start(self, Segment segment, object bell) except -1
 

@@ -1,4 +1,6 @@
-"""A loop without the interpreter: trades from a ring, the book beside them, a value written and read, latencies recorded."""
+"""A loop without the interpreter: trades from a ring and the book beside them, a value out, latencies recorded."""
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,10 +14,12 @@ COUNT = 100
 
 
 @njit(nogil=True)  # cache=True in a module of yours: compiled once, found again at each start
-def follow(trades, book, bids, asks, writer, reader, latency, trade, value, now_ns):
+def follow(
+    trades: Any, book: Any, asks: Any, writer: Any, reader: Any, latency: Any, trade: Any, value: Any, now_ns: int
+) -> Any:
     done = 0
     while trades.pop(trade):
-        version, age_ns, state, n_bids, n_asks = book.read(1)  # into `bids` and `asks`
+        version, age_ns, state, n_bids, n_asks = book.read(1)  # into `book.bids` and `book.asks`
         if version and state == 0 and n_bids and n_asks:
             value[0].trades += 1
             value[0].lots += trade[0].size_lots
@@ -49,14 +53,14 @@ def main() -> None:
         trades["price_ticks"], trades["size_lots"], trades["sent_ns"] = 103, 2, np.arange(COUNT)
         assert tx.push_many(trades) == COUNT
         value = np.zeros(1, VALUE)
-        found = follow(rx, book, book.bids, book.asks, writer, reader, latency, np.zeros(1, TRADE), value, 1_000)
+        found = follow(rx, book, book.asks, writer, reader, latency, np.zeros(1, TRADE), value, 1_000)
         assert found[:3] == (COUNT, 1, 1)
         assert found[3] >= 0
         assert value.tolist() == [(COUNT, 2 * COUNT, 2 * COUNT)]
         assert (latencies.count, latencies.max_ns) == (COUNT, 1_000)
         rx.close()
         try:
-            follow(rx, book, book.bids, book.asks, writer, reader, latency, np.zeros(1, TRADE), value, 1_000)
+            follow(rx, book, book.asks, writer, reader, latency, np.zeros(1, TRADE), value, 1_000)
         except mftcore.ClosedError:
             closed = True
         assert closed

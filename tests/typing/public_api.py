@@ -24,8 +24,10 @@ from mftcore import (
     MasterBook,
     MftError,
     PeerDied,
+    Removal,
     RingCounters,
     RoleTaken,
+    SegmentInfo,
     Seqlock,
     SeqlockBook,
     SeqlockReader,
@@ -35,6 +37,9 @@ from mftcore import (
     SpscRing,
     Stamp,
     WaitChoice,
+    inspect_segment,
+    remove_dead,
+    segments,
     wait_any,
 )
 from mftcore.ring_end import BoundPop, BoundPush, Claim, Peek
@@ -165,6 +170,15 @@ def errors(taken: RoleTaken, died: PeerDied) -> None:
     assert_type((taken.pid, died.pid), tuple[int, int])
     caught: list[MftError] = [taken, died]
     del caught
+
+
+def named_memory() -> None:
+    assert_type(segments(), list[SegmentInfo])
+    assert_type(segments()[0].age_ns, int | None)
+    assert_type(segments()[0].roles[0].alive, bool)
+    assert_type(inspect_segment("x"), dict[str, Any])
+    assert_type(remove_dead(["x"], damaged=True, dry_run=True), list[Removal])
+    remove_dead(["x"], True)  # type: ignore[misc]
 
 
 def refused(ring: SpscRing, tx: SpscProducer, rx: SpscConsumer, lock: Seqlock, master: MasterBook) -> None:

@@ -178,7 +178,7 @@ def named_memory() -> None:
     assert_type(segments()[0].roles[0].alive, bool)
     assert_type(inspect_segment("x"), dict[str, Any])
     assert_type(remove_dead(["x"], damaged=True, dry_run=True), list[Removal])
-    remove_dead(["x"], True)  # type: ignore[misc]
+    remove_dead(["x"], True)  # type: ignore[call-arg]
 
 
 def refused(ring: SpscRing, tx: SpscProducer, rx: SpscConsumer, lock: Seqlock, master: MasterBook) -> None:

@@ -22,7 +22,7 @@ from mftcore.book import (
     SeqlockBook,
 )
 from mftcore.broadcast import Broadcast
-from mftcore.byte_ring import ByteRing
+from mftcore.byte_ring import ByteRing, BytesCounters
 from mftcore.doorbell import Doorbell
 from mftcore.errors import (
     KernelError,
@@ -154,7 +154,10 @@ def _ring(ring: SpscRing) -> dict[str, Any]:
 
 
 def _bytes(ring: ByteRing) -> dict[str, Any]:
-    return dict(ring.counters()._asdict())
+    try:
+        return dict(ring.counters()._asdict())
+    except Unstable:  # both sides at full speed
+        return dict.fromkeys(BytesCounters._fields)
 
 
 def _broadcast(broadcast: Broadcast) -> dict[str, Any]:

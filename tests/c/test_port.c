@@ -23,7 +23,7 @@ static mft_segment_t make(uint32_t kind, uint32_t version, uint64_t capacity, ui
 
 static mft_port_t port_of(void *handle)
 {
-    return (mft_port_t){.handle = handle, .state = &state, .born = &born, .generation = &generation, .epoch = &epoch,
+    return (mft_port_t){.handle = handle, .end = UINT32_MAX, .state = &state, .born = &born, .generation = &generation, .epoch = &epoch,
                         .outer = &outer, .outer_fd = outer_fd, .seen = &seen};
 }
 
@@ -67,6 +67,7 @@ static void a_ring_moves_records_and_rings_both_bells(void)
     CHECK(mft_port_pop_many(&from, out, 6) == 3 && out[0] == 2 && out[2] == 4 && rung(&rx.shared->room) == 3);
     arm(&rx.shared->room);
     CHECK(mft_port_pop(&from, out) == 0 && mft_port_pop_many(&from, out, 6) == 0 && rung(&rx.shared->room) == 0);
+    CHECK(mft_port_push_many(&in, records, -1) == MFT_E_ARGUMENT && mft_port_pop_many(&from, out, -1) == MFT_E_ARGUMENT);
     atomic_store(&tx.shared->head, 1000);
     CHECK(mft_port_push(&in, records) < 0 && mft_port_push_many(&in, records, 2) < 0);
     CHECK(mft_port_pop(&from, out) < 0 && mft_port_pop_many(&from, out, 2) < 0);
@@ -158,6 +159,8 @@ static void expect_unusable(void)
     CHECK(mft_ring_open(&r, &ring) == MFT_OK && mft_ring_push(&r, &record) == MFT_OK);
     CHECK(mft_seqlock_open(&q, &lock) == MFT_OK && mft_histogram_open(&h, &counts) == MFT_OK);
     p = port_of(&r);
+    CHECK(mft_port_push_bytes(&p, &record, 8) == MFT_E_UNUSABLE);
+    CHECK(mft_port_pop_bytes(&p, &record, 8, &age_ns) == MFT_E_UNUSABLE);
     CHECK(mft_port_push(&p, &record) == MFT_E_UNUSABLE && mft_port_push_many(&p, &record, 1) == MFT_E_UNUSABLE);
     CHECK(mft_port_pop(&p, &record) == MFT_E_UNUSABLE && mft_port_pop_many(&p, &record, 1) == MFT_E_UNUSABLE);
     CHECK(atomic_load(&r.shared->tail) == 1 && atomic_load(&r.shared->head) == 0);
@@ -165,6 +168,7 @@ static void expect_unusable(void)
     p.window = window;
     p.levels = LEVELS;
     CHECK(mft_port_write(&p, &record) == MFT_E_UNUSABLE && mft_port_read(&p, &record, &age_ns) == MFT_E_UNUSABLE);
+    CHECK(mft_port_write_many(&p, &record, 1) == MFT_E_UNUSABLE && mft_port_next(&p, &record, found) == MFT_E_UNUSABLE);
     CHECK(mft_port_read_book(&p, -1, found) == MFT_E_UNUSABLE && mft_seqlock_version(&q) == 0);
     p = port_of(&h);
     CHECK(mft_port_record(&p, 7) == MFT_E_UNUSABLE);
@@ -190,6 +194,95 @@ static void an_endpoint_of_before_a_fork_is_an_error_and_nothing_moves(void)
     generation = 2;
     expect_unusable();
     generation = 1;
+}
+
+static void a_broadcast_is_written_and_read_with_what_was_lost(void)
+{
+    mft_segment_t s = make(MFT_KIND_BROADCAST, MFT_BROADCAST_VERSION, 8, 8, mft_cells_data_bytes(8, 8));
+    uint64_t records[20], out = 0;
+    mft_broadcast_t tx, rx;
+    mft_stamp_t stamp = {0, 0, 0};
+    mft_port_t in, from;
+    int64_t lost = 9;
+
+    for (uint64_t i = 0; i < 20; i++)
+        records[i] = i + 1;
+    CHECK(mft_broadcast_open(&tx, &s) == MFT_OK && mft_broadcast_open(&rx, &s) == MFT_OK);
+    in = port_of(&tx.cells);
+    from = port_of(&rx);
+    from.stamp = &stamp;
+    CHECK(mft_port_next(&from, &out, &lost) == 0 && lost == 0 && stamp.version == 0);
+    arm(&tx.cells.shared->news);
+    CHECK(mft_port_write_many(&in, records, 0) == 0 && mft_port_write_many(&in, records, -1) == MFT_E_ARGUMENT);
+    CHECK(rung(&tx.cells.shared->news) == 0);
+    arm(&tx.cells.shared->news);
+    CHECK(mft_port_write_many(&in, records, 2) == 2 && rung(&tx.cells.shared->news) == 3);
+    CHECK(mft_port_next(&from, &out, &lost) == 1 && out == 1 && lost == 0);
+    CHECK(stamp.version == 1 && stamp.epoch == epoch);
+    CHECK(mft_port_write_many(&in, records + 2, 18) == 20);
+    CHECK(mft_port_next(&from, &out, &lost) == 17 && out == 17 && lost == 15 && stamp.version == 17);
+    atomic_store(&tx.cells.shared->begun, 100);
+    CHECK(mft_port_next(&from, &out, &lost) == MFT_E_UNSTABLE && stamp.version == 17);
+    atomic_store(&tx.cells.shared->version, 3);
+    CHECK(mft_port_next(&from, &out, &lost) == MFT_E_CORRUPT);
+    mft_segment_detach(&s);
+}
+
+static void messages_are_moved_and_one_that_is_too_long_stays(void)
+{
+    mft_segment_t s = make(MFT_KIND_BYTES, MFT_BYTES_VERSION, MFT_BYTES_LEAST, 1, mft_bytes_data_bytes(MFT_BYTES_LEAST));
+    unsigned char *const place = malloc(5), *const longest = calloc(1, MFT_BYTES_LEAST); /* ASan sees a byte too many */
+    mft_bytes_t tx, rx;
+    mft_port_t in, from;
+    int64_t length = 9;
+
+    CHECK(place != NULL && longest != NULL && mft_segment_mirror(&s, MFT_BYTES_LEAST) == MFT_OK);
+    CHECK(mft_bytes_open(&tx, &s) == MFT_OK && mft_bytes_open(&rx, &s) == MFT_OK);
+    in = port_of(&tx);
+    from = port_of(&rx);
+    arm(&rx.shared->room);
+    CHECK(mft_port_pop_bytes(&from, place, 5, &length) == 0 && length == 0 && rung(&rx.shared->room) == 0);
+    arm(&tx.shared->messages);
+    CHECK(mft_port_push_bytes(&in, "hello", 5) == 1 && rung(&tx.shared->messages) == 3);
+    CHECK(mft_port_push_bytes(&in, "", -1) == MFT_E_ARGUMENT);
+    CHECK(mft_port_push_bytes(&in, longest, MFT_BYTES_LEAST) == MFT_E_ARGUMENT);
+    arm(&tx.shared->messages);
+    CHECK(mft_port_push_bytes(&in, longest, MFT_BYTES_LEAST - 8) == 0 && rung(&tx.shared->messages) == 0);
+    CHECK(mft_port_pop_bytes(&from, place, -1, &length) == MFT_E_ARGUMENT);
+    CHECK(mft_port_pop_bytes(&from, place, 4, &length) == MFT_E_SMALL && length == 5);
+    arm(&rx.shared->room);
+    CHECK(mft_port_pop_bytes(&from, place, 5, &length) == 1 && length == 5 && memcmp(place, "hello", 5) == 0);
+    CHECK(rung(&rx.shared->room) == 3);
+    CHECK(mft_port_push_bytes(&in, longest, MFT_BYTES_LEAST - 8) == 1);
+    atomic_store(&tx.shared->head, 8 * MFT_BYTES_LEAST);
+    CHECK(mft_port_push_bytes(&in, "x", 1) < 0 && mft_port_pop_bytes(&from, place, 5, &length) < 0);
+    free(place);
+    free(longest);
+    mft_segment_detach(&s);
+}
+
+/* A port of another end has a handle of another type: no call may look into it. */
+static void a_call_of_another_end_is_an_error(void)
+{
+    mft_port_t p = port_of(NULL);
+    int64_t found[4];
+
+    for (uint32_t bit = 0; bit < 16; bit++) {
+        const uint32_t end = p.end = 1u << bit;
+
+        CHECK(end == MFT_END_PRODUCER || mft_port_push(&p, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_PRODUCER || mft_port_push_many(&p, found, 1) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_CONSUMER || mft_port_pop(&p, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_CONSUMER || mft_port_pop_many(&p, found, 1) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_BYTES_PRODUCER || mft_port_push_bytes(&p, found, 1) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_BYTES_CONSUMER || mft_port_pop_bytes(&p, found, 1, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_WRITER || end == MFT_END_BROADCAST_WRITER || mft_port_write(&p, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_BROADCAST_WRITER || mft_port_write_many(&p, found, 1) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_READER || mft_port_read(&p, found, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_BOOK_READER || mft_port_read_book(&p, 1, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_BROADCAST_READER || mft_port_next(&p, found, found) == MFT_E_WRONG_END);
+        CHECK(end == MFT_END_RECORDER || mft_port_record(&p, 1) == MFT_E_WRONG_END);
+    }
 }
 
 static void a_duration_is_counted(void)
@@ -221,6 +314,9 @@ int main(void)
     RUN(a_window_is_bounded_by_the_readers_arrays_whatever_it_says);
     RUN(a_closed_endpoint_is_an_error_and_nothing_moves);
     RUN(an_endpoint_of_before_a_fork_is_an_error_and_nothing_moves);
+    RUN(a_broadcast_is_written_and_read_with_what_was_lost);
+    RUN(messages_are_moved_and_one_that_is_too_long_stays);
+    RUN(a_call_of_another_end_is_an_error);
     RUN(a_duration_is_counted);
     return 0;
 }

@@ -169,13 +169,14 @@ static inline int64_t mft_port_read_book(mft_port_t *p, int64_t levels, int64_t 
 {
     const int refusal = mft_port_refusal(p, MFT_END_BOOK_READER);
     mft_seqlock_t *q = p->handle;
-    mft_book_top_t *top = &p->window->top;
+    mft_book_top_t *top;
     const uint64_t wanted = levels < 0 || (uint64_t)levels > p->levels ? p->levels : (uint64_t)levels;
     const uint64_t bytes = wanted ? mft_window_bytes(wanted) : sizeof(mft_book_top_t);
     mft_stamp_t stamp;
 
     if (refusal != 0)
         return refusal;
+    top = &p->window->top;
     if (mft_seqlock_read(q, p->window, bytes, &stamp) != MFT_OK)
         return MFT_E_UNSTABLE;
     if (stamp.version == 0) {

@@ -14,3 +14,12 @@ cdef extern from "mftcore/segment.h" nogil:
         mft_role_t *roles
 
     int mft_segment_look(mft_segment_t *s, int fd, mft_header_t *header) noexcept
+
+
+cdef extern from "mftcore/journal.h" nogil:
+    ctypedef struct mft_journal_shared_t:
+        uint64_t tail
+        uint64_t drained
+        uint64_t full
+        uint64_t disk_error
+        uint64_t retired

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from mftcore.segment import Segment
+
 class Holder(NamedTuple):
     pid: int
     alive: bool
@@ -22,4 +24,5 @@ class Header(NamedTuple):
     roles: tuple[Holder, ...]
     age_ns: int | None
 
+def journal_state(segment: Segment) -> dict[str, int]: ...
 def read_header(fd: int) -> Header: ...

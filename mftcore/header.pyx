@@ -13,6 +13,7 @@ from mftcore.segment cimport (
     MFT_OWNER_FOREIGN,
     MFT_PARAMS,
     MFT_ROLES,
+    Segment,
     mft_now_ns,
     mft_owner_pid,
     mft_process_t,
@@ -97,6 +98,28 @@ def read_header(int fd):
         tuple([_holder(page.roles[i].owner, page.roles[i].epoch, me) for i in range(MFT_ROLES)]),
         age_ns,
     )
+
+
+def journal_state(Segment segment):
+    """Return what the live memory of a journal says of itself; `LayoutError` when it is too small for one."""
+    cdef mft_journal_shared_t *shared
+    cdef uint64_t drained, tail
+    segment.check()
+    if segment.seg.data_bytes < sizeof(mft_journal_shared_t):
+        segment.corrupt("its size does not fit the memory")
+    shared = <mft_journal_shared_t *>segment.seg.data
+    drained = shared.drained            # before the tail, which it follows
+    tail = shared.tail
+    if drained > tail:
+        segment.corrupt("more is on disk than was written")
+    return {
+        "written_bytes": tail,
+        "drained_bytes": drained,
+        "undrained_bytes": tail - drained,
+        "full": shared.full,
+        "disk_error": shared.disk_error,
+        "retired": bool(shared.retired),
+    }
 
 
 cdef _holder(uint64_t word, uint64_t epoch, uint64_t me):

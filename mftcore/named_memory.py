@@ -34,7 +34,7 @@ from mftcore.errors import (
     UnsafePath,
     Unstable,
 )
-from mftcore.header import Header, Holder, read_header
+from mftcore.header import Header, Holder, journal_state, read_header
 from mftcore.histogram import Histogram
 from mftcore.layout import dtype_from_text
 from mftcore.ring import SpscRing
@@ -141,6 +141,7 @@ class Kind(NamedTuple):
     """One kind of structure: how it is called, which roles it has, what can be said of it beside its header."""
 
     structure: str
+    version: int
     roles: tuple[str, ...]
     unit: str  # of its capacity
     spare: int  # of the header's capacity, what a user does not get
@@ -218,14 +219,34 @@ def _doorbell(segment: Segment) -> dict[str, Any]:
         return {"word": words[0], "sleeping": bool(words[0] & 1), "ever_slept_on": bool(words[1])}
 
 
+JOURNAL_KIND, JOURNAL_VERSION = 8, 1  # its handle is the directory of its files; here is its live memory
+
+
+def _open_journal(fd: int) -> Segment:
+    return Segment.attach_fd(JOURNAL_KIND, JOURNAL_VERSION, "Journal", fd)
+
+
+class _LossError(MftError):
+    """A name must stay although nobody uses it: what is in this memory is nowhere else."""
+
+
+def _refuse_undrained(segment: Segment) -> None:
+    left = journal_state(segment)["undrained_bytes"] if segment.kind == JOURNAL_KIND else 0
+    if left:
+        raise _LossError(f"{left} bytes of records in it are not on disk yet: run a drainer of this journal first")
+
+
 KINDS: Final[dict[int, Kind]] = {
-    SpscRing.KIND: Kind("SpscRing", ("producer", "consumer"), "records", 0, SpscRing.attach_fd, _ring),
-    Seqlock.KIND: Kind("Seqlock", ("writer",), "cells", 0, Seqlock.attach_fd, _seqlock),
-    SeqlockBook.KIND: Kind("SeqlockBook", ("writer",), "levels", 0, SeqlockBook.attach_fd, _book),
-    Histogram.KIND: Kind("Histogram", ("recorder",), "buckets", 0, Histogram.attach_fd, _histogram),
-    Doorbell.KIND: Kind("Doorbell", (), "bells", 0, _open_doorbell, _doorbell),
-    ByteRing.KIND: Kind("ByteRing", ("producer", "consumer"), "bytes", 8, ByteRing.attach_fd, _bytes),
-    Broadcast.KIND: Kind("Broadcast", ("writer",), "records", 1, Broadcast.attach_fd, _broadcast),
+    SpscRing.KIND: Kind(
+        "SpscRing", SpscRing.VERSION, ("producer", "consumer"), "records", 0, SpscRing.attach_fd, _ring
+    ),
+    Seqlock.KIND: Kind("Seqlock", Seqlock.VERSION, ("writer",), "cells", 0, Seqlock.attach_fd, _seqlock),
+    SeqlockBook.KIND: Kind("SeqlockBook", SeqlockBook.VERSION, ("writer",), "levels", 0, SeqlockBook.attach_fd, _book),
+    Histogram.KIND: Kind("Histogram", Histogram.VERSION, ("recorder",), "buckets", 0, Histogram.attach_fd, _histogram),
+    Doorbell.KIND: Kind("Doorbell", Doorbell.VERSION, (), "bells", 0, _open_doorbell, _doorbell),
+    ByteRing.KIND: Kind("ByteRing", ByteRing.VERSION, ("producer", "consumer"), "bytes", 8, ByteRing.attach_fd, _bytes),
+    JOURNAL_KIND: Kind("Journal", JOURNAL_VERSION, ("writer", "drainer"), "bytes", 0, _open_journal, journal_state),
+    Broadcast.KIND: Kind("Broadcast", Broadcast.VERSION, ("writer",), "records", 1, Broadcast.attach_fd, _broadcast),
 }
 """By the number that stands in a header (``MFT_KIND_...`` in ``segment.h``). A new kind is a row here."""
 
@@ -293,6 +314,8 @@ def remove_dead(names: Iterable[str] | None = None, *, damaged: bool = False, dr
     """Take away the names whose maker and holders of roles are all proved dead, never another one.
 
     Processes that are still attached, readers say, keep the memory. A holder of another pid namespace counts as alive.
+    The memory of a journal stays until all its records are on disk, and so does what this version does not know: a
+    structure or layout of a later one.
 
     Parameters
     ----------
@@ -432,11 +455,18 @@ def _clean(directory: int, name: str, damaged: bool, dry_run: bool) -> Removal |
         return _clean_damaged(directory, info, damaged, dry_run)
     if info.users:
         return Removal(name, False, f"in use by {info.users[0]}")
+    kind = KINDS.get(info.kind)
+    if kind is None or info.layout_version != kind.version:
+        return Removal(
+            name, False, f"{info.structure} of layout version {info.layout_version}, of which we know nothing"
+        )
     dead = f"its maker, process {info.maker_pid}, and all holders of its roles are dead"
-    if dry_run:
-        return Removal(name, True, dead)
-    try:  # also of a kind or version that we do not know: the header is enough to tell that nobody uses it
-        taken = Segment.remove(info.kind, info.layout_version, info.structure, name)
+    try:
+        if dry_run:
+            with _file(directory, name) as fd, _attached(info, fd) as segment:
+                _refuse_undrained(segment)
+            return Removal(name, True, dead)
+        taken = Segment.remove(info.kind, info.layout_version, info.structure, name, _refuse_undrained)
     except RoleTaken as user:  # attached a moment ago
         return Removal(name, False, str(user))
     except NoSuchSegment:
@@ -444,6 +474,16 @@ def _clean(directory: int, name: str, damaged: bool, dry_run: bool) -> Removal |
     except MftError as error:  # it has come to mean something else since we looked
         return Removal(name, False, str(error))
     return Removal(name, True, dead) if taken else None
+
+
+@contextlib.contextmanager
+def _attached(info: SegmentInfo, fd: int) -> Iterator[Segment]:
+    own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+    segment = Segment.attach_fd(info.kind, info.layout_version, info.structure, own)
+    try:
+        yield segment
+    finally:
+        segment.close()
 
 
 def _clean_damaged(directory: int, info: SegmentInfo, damaged: bool, dry_run: bool) -> Removal | None:

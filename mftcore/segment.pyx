@@ -294,7 +294,7 @@ cdef class Segment:
 
     cdef int unname(self) except -1:
         """Take the name away if it still means this memory; who is attached keeps it."""
-        _remove_name(self.name, self.what, os.getpid(), os.dup(self.seg.fd))
+        remove_name(self.name, self.what, os.getpid(), os.dup(self.seg.fd))
         return 0
 
     @staticmethod
@@ -333,11 +333,12 @@ cdef class Segment:
         return self
 
     @staticmethod
-    def remove(int kind, int version, str what, str name):
+    def remove(int kind, int version, str what, str name, refuse=None):
         """Take a name away whose users are all dead; `RoleTaken` names the one who is not.
 
         For what a killed creator left behind. Processes that are still attached keep the memory. The roles are held
-        meanwhile, so that nobody who attaches in this very moment becomes a holder in memory that loses its name.
+        meanwhile, so that nobody who attaches in this very moment becomes a holder in memory that loses its name. In this
+        time ``refuse(segment)`` is called, if given: an exception that it raises keeps the name.
 
         Returns
         -------
@@ -357,6 +358,8 @@ cdef class Segment:
                         pid = taken.pid
                         raise RoleTaken(f"{self.what} is in use: process {pid} has just taken a role in it", pid) from None
                     held += 1
+                if refuse is not None:
+                    refuse(self)
                 return remove_name(name, self.what, os.getpid(), os.dup(self.seg.fd))
             finally:
                 while held:

@@ -19,6 +19,7 @@ from mftcore import (
     ByteRing,
     Doorbell,
     Histogram,
+    Journal,
     LayoutError,
     MasterBook,
     NoSuchSegment,
@@ -344,16 +345,43 @@ def test_a_stopped_process_and_one_of_another_namespace_count_as_alive(others: O
     assert [removal.removed for removal in remove_dead(damaged=True)] == [False, False]
 
 
-def test_a_segment_of_a_layout_that_we_do_not_know_goes_by_the_same_rule(others: Others) -> None:
+@pytest.mark.parametrize(("kind", "version"), [(99, 1), (SpscRing.KIND, 9)])
+def test_what_a_later_version_made_stays_since_we_do_not_know_what_would_be_lost(
+    others: Others, kind: int, version: int
+) -> None:
     dead_ring(others, "later")
 
     def of_a_later_version(segment: bytearray) -> None:
         header = layout.Header.from_buffer(segment)
-        header.layout.kind, header.layout.version = 99, 9
+        header.layout.kind, header.layout.version = kind, version
 
     spoil("later", of_a_later_version)
-    assert by_name()["later"].structure == "kind 99"
-    assert remove_dead()[0].removed
+    assert by_name()["later"].users == []
+    for dry_run in (True, False):
+        (kept,) = remove_dead(damaged=True, dry_run=dry_run)
+        assert not kept.removed
+        assert "of which we know nothing" in kept.reason
+    assert list(by_name()) == ["later"]
+
+
+def test_the_memory_of_a_journal_stays_until_its_records_are_on_disk(others: Others, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    writer = others.run(f"keep += [j := Journal.create({str(path)!r}), w := j.writer()]; w.append(1, b'a fill')")
+    (info,) = segments()
+    assert (info.structure, [role.role for role in info.roles]) == ("Journal", ["writer", "drainer"])
+    assert inspect_segment(info.name)["state"]["undrained_bytes"] > 0
+    others.kill(writer)
+    for dry_run in (True, False):
+        (kept,) = remove_dead(dry_run=dry_run)
+        assert not kept.removed
+        assert "not on disk yet" in kept.reason
+    with Journal.open(path) as journal, journal.drainer() as drainer:
+        drainer.drain()
+    for info in segments():
+        assert inspect_segment(info.name)["state"]["undrained_bytes"] == 0
+    assert all(removal.removed for removal in remove_dead())
+    with Journal.open(path) as journal, journal.reader() as reader:
+        assert [bytes(record.payload) for record in reader.read_many(9)] == [b"a fill"]
     assert segments() == []
 
 

@@ -242,9 +242,7 @@ static inline int64_t mft_port_push_bytes(mft_port_t *p, const void *message, in
 
     if (refusal != 0)
         return refusal;
-    if (length < 0)
-        return MFT_E_ARGUMENT;
-    rc = mft_bytes_push(r, message, (uint64_t)length);
+    rc = mft_bytes_push(r, message, (uint64_t)length); /* a negative one is longer than any ring */
     if (rc == MFT_OK)
         mft_port_ring(p, &r->shared->messages);
     return rc == MFT_OK ? 1 : rc == MFT_FULL ? 0 : rc;

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -232,22 +234,28 @@ def test_the_command_ends_quietly_when_nobody_reads_on(written: Path) -> None:
 
 def test_the_command_follows_a_journal_that_is_written(tmp_path: Path) -> None:
     with Journal.create(tmp_path / "j", memory_bytes=1 << 16, file_bytes=8192) as journal:
+        # a handler here is the default there: tests run in the background may ignore Ctrl-C, and so would the child
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "-m", "mftcore", "journal", str(tmp_path / "j"), "--follow"],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
         )
+        signal.signal(signal.SIGINT, handler)
+        hung = threading.Timer(HANG_S, process.kill)
+        hung.start()
         try:
             assert process.stdout is not None
             for turn in range(2):
                 with journal.writer(drain=True) as writer:
                     writer.append(1, b"turn %d" % turn)
                     assert process.stdout.readline().endswith(f" turn {turn}\n")
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "2 records, 1 to 2, all whole\n"
             assert process.wait(HANG_S) == 0
         finally:
+            hung.cancel()
             process.kill()
             process.wait()
             process.stdout.close()

@@ -10,6 +10,7 @@ A golden file is a segment whose maker was killed: its roles are held, there are
 import argparse
 import ctypes
 import os
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mftcore.port
-from mftcore import Broadcast, ByteRing, Doorbell, Histogram, MasterBook, Seqlock, SeqlockBook, SpscRing, abi
+from mftcore import (
+    Broadcast,
+    ByteRing,
+    Doorbell,
+    Histogram,
+    Journal,
+    MasterBook,
+    Seqlock,
+    SeqlockBook,
+    SpscRing,
+    abi,
+)
+from mftcore.segment import directory_path
 from mftcore.version import __version__
 from tests.golden.layout import PAGE
 
@@ -28,6 +41,10 @@ MESSAGES = [b"", b"a message", bytes(range(256)) * 3]
 LATENCIES_NS = [0, 1, 127, 128, 1_000, 1_000_000, 1 << 41, -5]
 BIDS = [[99, 5, 6], [98, 7, 8]]
 ASKS = [[101, 3, 4]]
+
+
+RECORDS = [(1, b""), (2, b"an intent"), (3, bytes(range(256)) * 2), (1, b"a fill"), (4, b"not yet on disk")]
+ON_DISK = 3
 
 
 def trades(first: int, count: int) -> Any:
@@ -134,6 +151,23 @@ def image(form: Form) -> bytes:
             thing.close()
 
 
+def journal_images() -> tuple[bytes, bytes]:
+    """Return file and memory of a fresh journal, its processes killed when `ON_DISK` of `RECORDS` were on disk."""
+    with (
+        tempfile.TemporaryDirectory() as place,
+        Journal.create(place, memory_bytes=1 << 16, file_bytes=8192, keep_files=2, meta="golden") as journal,
+    ):
+        memory = Path(directory_path(), journal.memory_name)
+        with journal.writer() as writer, journal.drainer() as drainer:
+            for number, (kind, payload) in enumerate(RECORDS):
+                writer.append(kind, payload, number * 1000)
+                if number + 1 == ON_DISK:
+                    drainer.drain()
+            found = Path(place, "000001.mftj").read_bytes(), memory.read_bytes()
+            drainer.drain()
+        return found
+
+
 def exported_calls() -> dict[str, str]:
     """Return the signature, as Cython compares it, of each call that modules of users may look up."""
     text = ctypes.pythonapi.PyCapsule_GetName
@@ -159,6 +193,11 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(zlib.compress(image(form), 9))
         print(f"{path.relative_to(HERE)}: {path.stat().st_size} bytes")
+    for name, content in zip(("journal_file", "journal_memory"), journal_images(), strict=True):
+        path = HERE / __version__ / f"{name}.z"
+        if again or not path.exists():
+            path.write_bytes(zlib.compress(content, 9))
+            print(f"{path.relative_to(HERE)}: {path.stat().st_size} bytes")
     calls = HERE / __version__ / "port.txt"
     if again or not calls.exists():
         lines = [f"{name} {signature}" for name, signature in sorted(exported_calls().items())]

@@ -314,9 +314,9 @@ out:
 }
 
 /* Read the headers of all files and the newest file to its end. The caller holds the lock of the journal, and no live memory
- * knows more. `*c` then stands at the end, or at what is wrong, which its fault names (and `found->number` the file). `cut`: what was torn off is kept aside
- * and cut away; otherwise it is left. MFT_OK, MFT_E_NOT_FOUND (none, or this one is missing), MFT_E_LAYOUT, MFT_E_CORRUPT,
- * MFT_E_SYSTEM. */
+ * knows more. `*c` then stands at the end, or at what is wrong, which its fault names (and `found->number` the file). `cut`:
+ * what was torn off is kept aside and cut away; otherwise it is left. MFT_OK, MFT_E_NOT_FOUND (none, or this one is missing),
+ * MFT_E_LAYOUT, MFT_E_CORRUPT, MFT_E_SYSTEM. */
 static inline int mft_recover(mft_cursor_t *c, int cut, mft_recovery_t *found)
 {
     const unsigned char *payload;

@@ -5,6 +5,7 @@ handle holds no role, its endpoints (producer, writer, reader, ...) do. See ``do
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mftcore.book import (
     BOOK_CROSSED,
@@ -50,12 +51,14 @@ from mftcore.histogram import Histogram, HistogramRecorder
 from mftcore.journal import Journal
 from mftcore.journal_reader import JournalReader, JournalRecord
 from mftcore.journal_writer import JournalDrainer, JournalWriter
-from mftcore.named_memory import Removal, RoleInfo, SegmentInfo, inspect_segment, remove_dead, segments
 from mftcore.orders import Order, OrderManager, OrderState
 from mftcore.ring import RingCounters, SpscConsumer, SpscProducer, SpscRing
 from mftcore.seqlock import Seqlock, SeqlockReader, SeqlockWriter, Stamp
 from mftcore.version import __version__
 from mftcore.wait_modes import GapWatch, WaitChoice, WaitMode, choose_wait_mode
+
+if TYPE_CHECKING:
+    from mftcore.named_memory import Removal, RoleInfo, SegmentInfo, inspect_segment, remove_dead, segments
 
 __all__ = [
     "BOOK_CROSSED",
@@ -130,6 +133,17 @@ __all__ = [
     "segments",
     "wait_any",
 ]
+
+_NAMED_MEMORY = {"Removal", "RoleInfo", "SegmentInfo", "inspect_segment", "remove_dead", "segments"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the calls for named memory when they are first used: processes that trade start sooner without them."""
+    if name in _NAMED_MEMORY:
+        from mftcore import named_memory
+
+        return getattr(named_memory, name)
+    raise AttributeError(f"module 'mftcore' has no attribute {name!r}")
 
 
 def get_include() -> str:

@@ -41,8 +41,8 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], Ends]]] = {
     "Histogram": (lambda **k: Histogram.create(**k), lambda h: [h.recorder]),
     "Doorbell": (lambda **k: Doorbell.create(**k), lambda h: []),
 }
-EACH = 360
-"""Creations of each of seven kinds in each of four ways: 10,000 in all."""
+EACH = [60, pytest.param(360, marks=pytest.mark.long)]
+"""Creations of each of seven kinds in each of four ways: 1,700 in all; 10,000 in the long run."""
 
 every_kind = pytest.mark.parametrize(("create", "ends"), KINDS.values(), ids=KINDS.keys())
 
@@ -59,9 +59,14 @@ def mappings() -> int:
 
 
 @every_kind
+@pytest.mark.parametrize("each", EACH)
 @pytest.mark.parametrize("way", ["closed in order", "endpoints last", "dropped", "in a cycle"])
 def test_creations_and_closings_leak_nothing(
-    create: Callable[..., Any], ends: Callable[[Any], Ends], way: str, open_descriptors: Callable[[], list[str]]
+    create: Callable[..., Any],
+    ends: Callable[[Any], Ends],
+    way: str,
+    each: int,
+    open_descriptors: Callable[[], list[str]],
 ) -> None:
     def once() -> None:
         handle = create()
@@ -78,13 +83,13 @@ def test_creations_and_closings_leak_nothing(
             cycle: list[Any] = [handle, *open_ends]
             cycle.append(cycle)
 
-    for _ in range(100):
+    for _ in range(each // 3):
         once()
     before = open_descriptors(), mappings()
     grown = []
     for _ in range(4):
         start = anonymous_kib()
-        for _ in range(EACH // 4):
+        for _ in range(each // 4):
             once()
         gc.collect()
         grown.append(anonymous_kib() - start)

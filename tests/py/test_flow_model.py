@@ -27,7 +27,9 @@ def world(**settings):
     return trading, market, flow
 
 
-@pytest.mark.parametrize("distance", [2.0, 10.0, 20.0])
+@pytest.mark.parametrize(
+    "distance", [pytest.param(2.0, marks=pytest.mark.long), 10.0, pytest.param(20.0, marks=pytest.mark.long)]
+)
 def test_a_quote_at_the_distance_d_is_hit_at_the_rate_a_exp_minus_k_d(distance):
     trading, market, flow = world(seed=11, sigma_usd_sqrt_s=0.0)  # a mid that stands: only takers fill
     session, seconds = Session(1, 0), 600.0

@@ -23,8 +23,14 @@ def one_sentence(text):
     return text
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("started", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("started", "number"),
+    [
+        pytest.param(started, number, marks=() if (started + number) % 2 == 0 else pytest.mark.long)
+        for started in range(5)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ],
+)
 def test_a_signal_while_it_starts_ends_it_without_a_traceback(start, started, number):
     run = start()
     deadline = time.monotonic() + PATIENCE_S
@@ -83,7 +89,7 @@ def test_a_reader_that_goes_before_the_first_word_ends_the_run_in_order(start):
     assert (code, run.error) == (0, "")
 
 
-@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("closed", [pytest.param(">&-", marks=pytest.mark.long), ">&- 2>&- <&-"])
 def test_closed_standard_streams_do_not_matter(tmp_path, closed):
     command = f'exec "$0" -m mftpy --duration 1 --out {tmp_path / "out"} {closed}'
     result = subprocess.run(

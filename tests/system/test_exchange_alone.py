@@ -68,7 +68,15 @@ def test_an_instrument_that_is_not_listed_is_named(exchange, start):
     ended_at_start(run, 2, "does not list NOPE-PERPETUAL", "BTC-PERPETUAL")
 
 
-@pytest.mark.parametrize("what", ["another's key", "unknown name", "no key", "public key"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "another's key",
+        pytest.param("unknown name", marks=pytest.mark.long),
+        "no key",
+        pytest.param("public key", marks=pytest.mark.long),
+    ],
+)
 def test_a_key_that_is_not_the_accounts_is_one_sentence_and_no_alarm_about_orders(exchange, start, tmp_path, what):
     key, path = dict(exchange.key), tmp_path / "other.pem"
     if what == "unknown name":

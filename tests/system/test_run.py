@@ -29,7 +29,10 @@ def test_a_run_ends_after_its_duration_and_its_figures_agree_with_the_exchange(s
     assert "edge" in run.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_signal_to_the_whole_group_ends_it_in_order(start, number):
     run = start()
     run.quoting()
@@ -39,6 +42,7 @@ def test_a_signal_to_the_whole_group_ends_it_in_order(start, number):
     run.settled(summary)
 
 
+@pytest.mark.long  # .ci/run does it from the command line
 def test_twice_in_a_row_begins_afresh(start):
     for _ in range(2):
         run = start("--duration", "2")

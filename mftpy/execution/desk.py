@@ -224,13 +224,13 @@ class Desk:
 
         Each is noted as sent when it is yielded; the caller sends it and reports what happens to it.
         """
+        yield from self._cancel_orphans(now_ns)  # before planning: an orphan may still stand in a slot, and be amended
         planned = [
             (slot, action)
             for slot in self.slots
             if (action := self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)) is not None
         ]
         planned.sort(key=lambda pair: pair[1].kind is not Kind.CANCEL)
-        yield from self._cancel_orphans(now_ns)
         for slot, action in planned:
             if action.kind is Kind.CANCEL:
                 yield from self._cancel(action, now_ns)
@@ -298,8 +298,10 @@ class Desk:
         order = self.orders.get(action.client_order_id) if action.kind is Kind.AMEND else None
         already = order.exposed_lots if order is not None else 0
         adds = action.total_lots - (order.done_lots if order is not None else 0)
+        # what only the figure or only the fills say is not taken off: it may not be in the position yet
+        sure = min(order.filled_lots, order.fill_sum_lots) if order is not None else 0
         price = action.price_ticks * self.instrument.tick_size
-        worst = self.worst_case(action.side) - already + max(adds, already)
+        worst = self.worst_case(action.side) - already + max(action.total_lots - sure, already)
         # written so that a missing index (NaN) refuses
         near_index = abs(price - self.index_price) <= self.limits.price_band * self.index_price
         shrinks = action.side * self.position.lots < 0 and worst <= 0

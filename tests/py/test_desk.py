@@ -203,6 +203,18 @@ def test_an_order_that_was_believed_gone_and_rests_is_cancelled_although_its_slo
     assert (list(desk.actions(20 * SECOND)), desk.worst_case(1)) == ([], 10)
 
 
+def test_an_order_that_was_believed_gone_and_is_still_in_its_slot_is_cancelled_and_not_amended(desk):
+    order = resting_bid(desk)
+    desk.orders.doubt(1, 3)
+    for asked_ns in (SECOND, 2 * SECOND, 3 * SECOND):
+        desk.settle_doubts(set(), asked_ns=asked_ns, now_ns=asked_ns + 1)
+    assert order.state is OrderState.CANCELLED
+    tell(desk, order, 4 * SECOND + 1, asked_ns=4 * SECOND)  # a list has it after all
+    assert order.state is OrderState.LIVE
+    want(desk, bid=616_800)
+    assert [(a.kind, a.client_order_id) for a in desk.actions(5 * SECOND)] == [(Kind.CANCEL, 1)]
+
+
 @pytest.mark.parametrize("kind", [Kind.INSERT, Kind.AMEND, Kind.CANCEL])
 def test_a_message_without_an_answer_is_in_doubt_and_counts_until_settled(desk, kind):
     if kind is Kind.INSERT:
@@ -225,6 +237,19 @@ def test_the_worst_case_a_side_may_not_pass_the_limit(desk):
     want(desk, bid=616_900, ask=617_100)
     assert [(action.kind, action.side) for action in desk.actions(1)] == [(Kind.INSERT, -1)]
     assert desk.counts["refused_by_limits"] == 1
+
+
+def test_an_amend_counts_what_was_told_as_filled_and_is_not_in_the_position_yet(desk):
+    desk.start_with(85, 61_700.0)
+    order = resting_bid(desk)
+    item = tell(desk, order, 2, "partially_filled", 6, "fill")
+    want(desk, bid=616_950)  # 85, 6 that are on their way, 10 more: beyond 100
+    assert list(desk.actions(3)) == []
+    assert desk.worst_case(1) <= 100
+    fill(desk, order, item, "T1", 6)
+    want(desk, bid=616_950, lots=9)
+    assert [(action.kind, action.total_lots) for action in desk.actions(4)] == [(Kind.AMEND, 15)]
+    assert desk.worst_case(1) == 100
 
 
 @pytest.mark.parametrize(("bid", "lots"), [(500_000, 10), (616_900, 1001), (616_900, 0)])

@@ -77,6 +77,7 @@ cdef extern from "unistd.h" nogil:
 cdef enum:
     ENDPOINT_BUSY = 2
 
+cdef int64_t LOOK_UP_NS = 50_000_000    # a drainer whose writer never pauses looks at signals this often
 LONGEST_CLOSE_S = 10.0                  # how long a writer that drains by itself waits for the disk when it is closed
 
 
@@ -392,6 +393,7 @@ cdef class JournalDrainer(JournalEnd):
         cdef mft_bell_t *work = &self.j.shared.work
         cdef uint64_t count = 0
         cdef uint32_t armed
+        cdef int64_t look_up_ns
         cdef int rc = MFT_OK
         if not 0 <= interval_ns <= 10_000_000_000:
             raise RecordError(f"an interval is between 0 and 10 seconds, not {interval_s!r}")
@@ -402,14 +404,16 @@ cdef class JournalDrainer(JournalEnd):
                 armed = mft_bell_arm(work)
                 if self.stopping:
                     return
+                look_up_ns = mft_now_ns() + LOOK_UP_NS
                 with nogil:
                     rc = MFT_OK
-                    while rc == MFT_OK:
+                    while rc == MFT_OK and not self.stopping and mft_now_ns() < look_up_ns:
                         rc = mft_drain_step(&self.drain_to, &count)
                 if rc == MFT_E_CORRUPT or rc == MFT_E_LAYOUT:
                     self.failed(rc)
-                with nogil:
-                    mft_bells_sleep(&work, &armed, 1, interval_ns)
+                if rc != MFT_OK:
+                    with nogil:
+                        mft_bells_sleep(&work, &armed, 1, interval_ns)
                 PyErr_CheckSignals()
         finally:
             self.leave()
@@ -548,7 +552,10 @@ def open_writer(Journal journal, bint drain, bell):
         while True:
             segment = end.journal.live_memory()
             if segment is None:
-                end.lock_fd = end.journal.lock("writer.lock", "writer")
+                if end.lock_fd < 0:
+                    end.lock_fd = end.journal.lock("writer.lock", "writer")
+                segment = end.journal.live_memory()  # of a writer that came and was killed since we looked
+            if segment is None:
                 segment = _recovered(end.journal, end)
             end.open(segment, MFT_JOURNAL_WRITER, "writer", MFT_JOURNAL_DRAINER)
             rc = mft_journal_open(&end.j, &segment.seg)

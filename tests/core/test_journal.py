@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import pickle
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from mftcore import (
 from mftcore.segment import directory_path
 from tests.core.children import child
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"memory_bytes": 1 << 16, "file_bytes": 8192}
 
 
@@ -165,6 +169,36 @@ def test_a_writer_that_cannot_see_our_memory_is_kept_off_by_the_lock(
         with pytest.raises(RoleTaken) as taken:
             journal.writer()
         assert taken.value.pid == holder.pid
+
+
+def test_what_another_writer_left_between_the_look_for_a_memory_and_the_lock_is_kept(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockf = fcntl.lockf
+    program = "import sys; from tests.core.test_journal import append_and_die; append_and_die(sys.argv[1])"
+
+    def late(fd: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        died = subprocess.run([sys.executable, "-c", program, journal.path], check=False, timeout=20, cwd=ROOT)
+        assert died.returncode == -signal.SIGKILL
+        lockf(fd, how)
+
+    monkeypatch.setattr(fcntl, "lockf", late)
+    with journal.writer(drain=True) as writer:
+        assert writer.sequence == 2
+    with journal.reader() as reader:
+        assert payloads(reader) == [b"before", b"the end"]
+
+
+def test_a_drainer_is_stopped_before_all_is_on_disk(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal", memory_bytes=1 << 22, file_bytes=8192)
+    with journal, journal.writer() as writer, journal.drainer() as drainer:
+        while writer.undrained_bytes < 1 << 21:
+            writer.append(1, bytes(4000))  # each takes a file of its own, and a step
+        drainer.start()
+        drainer.stop()
+        assert writer.undrained_bytes > 0  # else a writer that never pauses would keep it from stopping
+        forget(journal)
 
 
 def hold_writer(path: str) -> None:

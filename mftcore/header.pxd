@@ -23,3 +23,8 @@ cdef extern from "mftcore/journal.h" nogil:
         uint64_t full
         uint64_t disk_error
         uint64_t retired
+
+    ctypedef struct mft_journal_t:
+        mft_journal_shared_t *shared
+
+    void mft_journal_retire(mft_journal_t *j) noexcept

@@ -5,7 +5,7 @@ No algorithm here: ``mft_segment_look`` in ``include/mftcore/segment.h`` reads a
 
 from collections import namedtuple
 
-from libc.string cimport strerror
+from libc.string cimport memset, strerror
 
 from mftcore.segment cimport (
     MFT_E_LAYOUT,
@@ -120,6 +120,15 @@ def journal_state(Segment segment):
         "disk_error": shared.disk_error,
         "retired": bool(shared.retired),
     }
+
+
+def retire_journal(Segment segment):
+    """Tell the readers of a journal's live memory that it has ended. The caller holds its roles, and all is on disk."""
+    cdef mft_journal_t j
+    segment.check()
+    memset(&j, 0, sizeof(j))
+    j.shared = <mft_journal_shared_t *>segment.seg.data
+    mft_journal_retire(&j)
 
 
 cdef _holder(uint64_t word, uint64_t epoch, uint64_t me):

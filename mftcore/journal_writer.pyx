@@ -561,6 +561,7 @@ def open_writer(Journal journal, bint drain, bell):
             rc = mft_journal_open(&end.j, &segment.seg)
             if rc == MFT_OK and mft_journal_retired(&end.j):  # between the look and the claim
                 end.shut()
+                segment.unname()  # whose task it was may have been killed before it came to that
                 segment.close()
                 continue
             break

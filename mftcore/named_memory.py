@@ -34,7 +34,7 @@ from mftcore.errors import (
     UnsafePath,
     Unstable,
 )
-from mftcore.header import Header, Holder, journal_state, read_header
+from mftcore.header import Header, Holder, journal_state, read_header, retire_journal
 from mftcore.histogram import Histogram
 from mftcore.layout import dtype_from_text
 from mftcore.ring import SpscRing
@@ -234,6 +234,13 @@ def _refuse_undrained(segment: Segment) -> None:
     left = journal_state(segment)["undrained_bytes"] if segment.kind == JOURNAL_KIND else 0
     if left:
         raise _LossError(f"{left} bytes of records in it are not on disk yet: run a drainer of this journal first")
+
+
+def _end(segment: Segment) -> None:
+    """Refuse or, while all roles are held, tell the readers to look for the memory of the next writer."""
+    _refuse_undrained(segment)
+    if segment.kind == JOURNAL_KIND:
+        retire_journal(segment)
 
 
 KINDS: Final[dict[int, Kind]] = {
@@ -466,7 +473,7 @@ def _clean(directory: int, name: str, damaged: bool, dry_run: bool) -> Removal |
             with _file(directory, name) as fd, _attached(info, fd) as segment:
                 _refuse_undrained(segment)
             return Removal(name, True, dead)
-        taken = Segment.remove(info.kind, info.layout_version, info.structure, name, _refuse_undrained)
+        taken = Segment.remove(info.kind, info.layout_version, info.structure, name, _end)
     except RoleTaken as user:  # attached a moment ago
         return Removal(name, False, str(user))
     except NoSuchSegment:

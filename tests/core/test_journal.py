@@ -23,11 +23,13 @@ from mftcore import (
     JournalExists,
     JournalFull,
     JournalReader,
+    KernelError,
     NoSuchJournal,
     NoSuchSegment,
     PeerDied,
     RecordError,
     RoleTaken,
+    remove_dead,
     wait_any,
 )
 from mftcore.segment import directory_path
@@ -199,6 +201,50 @@ def test_a_drainer_is_stopped_before_all_is_on_disk(tmp_path: Path) -> None:
         drainer.stop()
         assert writer.undrained_bytes > 0  # else a writer that never pauses would keep it from stopping
         forget(journal)
+
+
+def test_a_memory_that_has_ended_and_kept_its_name_holds_up_no_writer(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise KernelError("as if killed before the name was taken away")
+
+    writer = journal.writer(drain=True)
+    writer.append(1, b"before")
+    with monkeypatch.context() as patch:
+        patch.setattr("mftcore.segment.remove_name", fail)
+        with pytest.raises(KernelError):
+            writer.close()
+    assert memory_of(journal).exists()
+    with child(append_after, journal.path) as process:
+        process.join(20)
+        assert process.exitcode == 0
+    with journal.reader() as reader:
+        assert payloads(reader) == [b"before", b"after"]
+
+
+def append_after(path: str) -> None:
+    with Journal.open(path).writer(drain=True) as writer:
+        writer.append(1, b"after")
+
+
+def test_a_reader_goes_on_with_the_next_writer_when_the_memory_of_a_killed_one_was_cleaned_up(
+    journal: Journal,
+) -> None:
+    with child(flush_and_die, journal.path) as process:
+        process.join(20)
+    with journal.reader() as reader:
+        assert payloads(reader) == [b"before"]
+        assert [removal.removed for removal in remove_dead([journal.memory_name])] == [True]
+        append_after(journal.path)
+        assert payloads(reader) == [b"after"]
+
+
+def flush_and_die(path: str) -> None:
+    writer = Journal.open(path).writer(drain=True)
+    writer.append(1, b"before")
+    writer.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hold_writer(path: str) -> None:

@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
+from mftcore.errors import RecordError
 from mftcore.orders import FILLS_REMEMBERED, Order, OrderManager, OrderState
 from mftpy.execution.budget import MessageRate, TokenBucket
 from mftpy.execution.limits import Limits
@@ -150,7 +151,7 @@ class Desk:
         key = (item.trade_id or "", item.order_id or "", item.leg_index or 0)
         if key in self._fees_seen:
             return
-        if key not in self._awaiting_fee and self.orders.by_order_id(key[1]) is None:
+        if key not in self._awaiting_fee and not self._knows(key[1]):
             self.counts["foreign_fills"] += 1
             return
         self._awaiting_fee.discard(key)
@@ -158,6 +159,12 @@ class Desk:
         while len(self._fees_seen) > FILLS_REMEMBERED:
             self._fees_seen.popitem(last=False)
         self.position.fees += item.fee or 0.0
+
+    def _knows(self, order_id: str) -> bool:
+        try:
+            return self.orders.by_order_id(order_id) is not None
+        except RecordError:  # longer than any id that an order of ours can have: whatever others do must not end us
+            return False
 
     @property
     def fees_missing(self) -> int:

@@ -101,7 +101,8 @@ def test_a_fee_counts_once_and_another_sessions_fill_is_counted_apart(desk):
     for _ in range(2):
         desk.on_trade(trade("T1", order.order_id, 0.06))
     desk.on_trade(trade("T9", "SOMEBODY", 5.0))
-    assert (desk.fees_missing, desk.position.fees, desk.counts["foreign_fills"]) == (0, 0.06, 1)
+    desk.on_trade(trade("T10", "AN-ID-THAT-IS-LONGER-THAN-ANY-ORDER-OF-OURS-CAN-HAVE", 5.0))
+    assert (desk.fees_missing, desk.position.fees, desk.counts["foreign_fills"]) == (0, 0.06, 2)
 
 
 def test_the_newest_wish_replaces_the_older_and_cancels_go_first(desk):

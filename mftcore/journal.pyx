@@ -146,6 +146,10 @@ cdef class Journal:
             raise disk_error(os.fspath(path), error.errno, "its directory cannot be made") from error
         try:
             with opening:
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_EX)  # two makers would write over each other
+                except OSError as error:
+                    raise disk_error(os.fspath(path), error.errno, "its directory cannot be locked") from error
                 rc = mft_files_list(directory, &files)
                 if rc == MFT_OK:
                     raise JournalExists(f"there is a journal in {os.fspath(path)} already; open it, or choose another place")
@@ -155,6 +159,7 @@ cdef class Journal:
                     raise disk_error(os.fspath(path), errno, "its first file cannot be made")
                 os.close(fd)
         finally:
+            fcntl.flock(directory, fcntl.LOCK_UN)  # said: a child forked meanwhile holds the descriptor open
             os.close(directory)
         self = Journal.open(path)
         return self

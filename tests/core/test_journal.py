@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -317,6 +319,32 @@ def test_a_journal_of_no_sense_is_refused_and_leaves_nothing(arguments: dict[str
     with pytest.raises(RecordError):
         Journal.create(tmp_path / "j", **arguments)
     assert not (tmp_path / "j").exists()
+
+
+def test_of_many_that_make_a_journal_in_one_place_at_once_one_does(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for turn in range(8):
+        start, made, place = context.Barrier(4), context.Value("i", 0), str(tmp_path / str(turn))
+        with contextlib.ExitStack() as stack:
+            makers = [stack.enter_context(child(make_at_once, place, start, made)) for _ in range(4)]
+            for maker in makers:
+                maker.join(20)
+            assert [maker.exitcode for maker in makers] == [0] * 4
+        assert made.value == 1
+        with Journal.open(place) as journal, journal.reader() as reader:
+            assert payloads(reader) == [b"made"]
+
+
+def make_at_once(path: str, start: Any, made: Any) -> None:
+    start.wait()
+    try:
+        journal = Journal.create(path, file_bytes=1 << 24)
+    except JournalExists:
+        return
+    with made.get_lock():
+        made.value += 1
+    with journal.writer(drain=True) as writer:
+        writer.append(1, b"made")
 
 
 def test_settings_and_text_are_kept_in_the_files(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`JournalWriter`, `JournalDrainer`: lifetime, checks, exceptions; the algorithms are ``include/mftcore/journal*.h``."""
 
 import os
+import sys
 import threading
 
 cimport cython
@@ -297,6 +298,12 @@ cdef class JournalWriter(JournalEnd):
         self.give_back()
         if failure is not None:
             raise failure
+
+    def __del__(self):
+        # Dropped and not closed: the thread of its drainer would hold that role for ever. At the interpreter's end such
+        # threads do not run any more, and the process's death gives the role back.
+        if self.own is not None and self.own.born == self.generation[0] and not sys.is_finalizing():
+            self.own.close()
 
     def __exit__(self, kind, error, trace):
         try:

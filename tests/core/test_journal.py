@@ -163,6 +163,14 @@ def test_there_is_one_writer_and_one_drainer(journal: Journal) -> None:
         assert writer.append(1, b"") == 1
 
 
+def test_a_writer_that_is_dropped_gives_its_roles_back_and_its_records_stay(journal: Journal) -> None:
+    assert journal.writer(drain=True).append(1, b"before") == 1
+    with journal.writer(drain=True) as writer:
+        assert writer.sequence == 1
+    with journal.reader() as reader:
+        assert payloads(reader) == [b"before"]
+
+
 def test_a_writer_that_cannot_see_our_memory_is_kept_off_by_the_lock(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -127,6 +127,9 @@ cdef extern from "mftcore/journal_drain.h" nogil:
     void mft_drain_close(mft_drain_t *d) noexcept
 
 
+cdef void unlock(int fd) noexcept   # gives back what `Journal.lock` returned
+
+
 cdef class Journal:
     cdef readonly str path
     cdef readonly bytes id              # 16 random bytes

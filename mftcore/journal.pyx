@@ -56,6 +56,16 @@ def disk_error(path, code, what):
     return JournalDiskError(code, f"journal {path}: {what}: {os.strerror(code)}; {advice}")
 
 
+# The files that this process has locked, by descriptor. The kernel does not refuse a lock to the process that has it, and
+# takes it back as soon as that process closes any descriptor of the file.
+cdef dict locked = {}
+
+
+cdef void unlock(int fd) noexcept:
+    locked.pop(fd, None)
+    os_close(fd)
+
+
 cdef class Journal:
     """Append-only records of any length, in files of their own directory: one writer, any number of readers.
 
@@ -289,6 +299,15 @@ cdef class Journal:
         """Lock a file of the directory against processes that cannot see our memory; its descriptor, to be kept open."""
         cdef int fd
         try:
+            status = os.stat(name, dir_fd=self.directory, follow_symlinks=False)
+            if (os.getpid(), status.st_dev, status.st_ino) in locked.values():
+                pid = os.getpid()
+                raise RoleTaken(f"journal '{self.path}': this process is its {role} already, and there is one at a time", pid)
+        except FileNotFoundError:
+            pass  # nobody has locked it ever
+        except OSError as error:
+            raise disk_error(self.path, error.errno, f"its lock {name} cannot be looked at") from error
+        try:
             fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self.directory)
         except OSError as error:
             raise disk_error(self.path, error.errno, f"its lock {name} cannot be opened") from error
@@ -304,6 +323,8 @@ cdef class Journal:
                     from None
             os.close(fd)
             raise disk_error(self.path, error.errno, f"its lock {name} cannot be had") from error
+        status = os.fstat(fd)
+        locked[fd] = (os.getpid(), status.st_dev, status.st_ino)
         return fd
 
     cdef int retire(self, Segment segment) except -1:

@@ -42,6 +42,7 @@ from mftcore.journal cimport (
     mft_journal_take_over,
     mft_recover,
     mft_recovery_t,
+    unlock,
 )
 from mftcore.segment cimport (
     MFT_E_ARGUMENT,
@@ -71,10 +72,6 @@ from mftcore.errors import (
 from mftcore.journal import disk_error, opening
 
 
-cdef extern from "unistd.h" nogil:
-    int os_close "close"(int fd) noexcept
-
-
 cdef enum:
     ENDPOINT_BUSY = 2
 
@@ -92,14 +89,14 @@ cdef class JournalEnd(Endpoint):
 
     def __dealloc__(self):
         if self.lock_fd >= 0:
-            os_close(self.lock_fd)
+            unlock(self.lock_fd)
 
     cdef int usable(self) except -1:
         raise TypeError("a journal's writer and drainer are not waited for; its readers are, and `flush` waits for the disk")
 
     cdef int give_back(self) except -1:
         if self.lock_fd >= 0:
-            os_close(self.lock_fd)
+            unlock(self.lock_fd)
             self.lock_fd = -1
         if self.journal is not None and self.segment is not None:
             self.journal.retire(self.segment)
@@ -546,7 +543,7 @@ cdef Segment _recovered(Journal journal, JournalWriter end):
         return journal.new_memory(found.position, found.sequence, True)
     finally:
         mft_cursor_close(&c)
-        os.close(drainer_lock)
+        unlock(drainer_lock)
 
 
 def open_writer(Journal journal, bint drain, bell):

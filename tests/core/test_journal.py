@@ -257,6 +257,18 @@ def flush_and_die(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_a_second_writer_of_the_same_process_is_refused_although_the_memory_has_lost_its_name(journal: Journal) -> None:
+    with journal.writer(drain=True) as writer:
+        writer.append(1, b"one")
+        forget(journal)
+        for _ in range(2):
+            with pytest.raises(RoleTaken, match="this process is its writer"):
+                journal.writer(drain=True)
+        assert writer.append(1, b"two") == 2
+    with journal.reader() as reader:
+        assert payloads(reader) == [b"one", b"two"]
+
+
 def hold_writer(path: str) -> None:
     with Journal.open(path).writer(drain=True) as writer:
         writer.append(1, b"here")

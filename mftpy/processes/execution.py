@@ -30,6 +30,8 @@ WAIT_S: Final = 0.05
 PING_S: Final = 1.0
 ASK_AGAIN_S: Final = 0.5
 FEES_S: Final = 5.0
+FILL_LATE_S: Final = 5.0
+"""A fill comes with the notice that tells of it; one that has not come after so long will not."""
 CANCELLED_S: Final = 3.0
 
 
@@ -69,6 +71,8 @@ class Executor:
         self._told = False
         self._dirty = True
         self._asked_open_ns = 0
+        self._missing_since_ns = 0
+        self._presumed_told = 0
         self._venue_rate = 0.0
 
     # start
@@ -248,6 +252,28 @@ class Executor:
             self._asked_open_ns = now_ns
             self.talk.post("private/open_orders", requests.open_orders)
 
+    def tell_of_lost_fills(self, now_ns: int) -> None:
+        """Warn at once of fills that did not come: what they hold of the limit would else stop a side in silence."""
+        orders = self.desk.orders
+        if orders.presumed > self._presumed_told:
+            self._presumed_told = orders.presumed
+            self.child.send(
+                "warning",
+                "an order that the exchange did not confirm is in none of three lists of open orders: it counts "
+                "as gone. If it traded, the position shown is wrong: compare it with the account's, or start again",
+            )
+        if orders.missing_lots == 0:
+            self._missing_since_ns = 0
+        elif self._missing_since_ns == 0:
+            self._missing_since_ns = now_ns
+        elif 0 < self._missing_since_ns < now_ns - FILL_LATE_S * 1e9:
+            self._missing_since_ns = -1  # told, until none is missing
+            self.child.send(
+                "warning",
+                f"{orders.missing_lots} lots are told as filled, and their fills did not come for {FILL_LATE_S:.0f} s. "
+                "They count against the position limit until they do; stop and start again to begin from the account",
+            )
+
     def stalled_peer(self) -> str:
         """Return the name of a process that makes no progress, or ``""``."""
         now_ns = time.monotonic_ns()
@@ -385,6 +411,7 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
         if desk.orders.overfills:
             raise HaltedError("an order was filled beyond its size: the account is not what it seems")
         executor.settle()
+        executor.tell_of_lost_fills(time.monotonic_ns())
         executor.publish()
         now = time.monotonic()
         if now - last_ping > PING_S:

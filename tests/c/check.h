@@ -26,8 +26,8 @@
         fprintf(stderr, "ok %s\n", #test);                                                                            \
     } while (0)
 
-/* Sanitizers cost a factor of ten; the same claims are then checked on fewer repetitions. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Sanitizers cost a factor of ten; the same claims are then checked on fewer repetitions. SHORT: a tenth of them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SHORT)
 #define REPEAT(n) ((n) / 10)
 #else
 #define REPEAT(n) (n)

@@ -8,6 +8,7 @@ MFTCORE_SANITIZE=address,undefined
     Passed to ``-fsanitize=``; run the result with the sanitiser's runtime preloaded.
 """
 
+import multiprocessing
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
+CORES = len(os.sched_getaffinity(0))
 DEBUG = os.environ.get("MFTCORE_DEBUG") == "1"
 SANITIZE = os.environ.get("MFTCORE_SANITIZE", "")
 
@@ -45,7 +47,7 @@ class BuildInPlaceToo(build_ext):
     def finalize_options(self):
         super().finalize_options()
         if self.parallel is None:  # one compiler per module and core; --parallel says otherwise
-            self.parallel = len(os.sched_getaffinity(0))
+            self.parallel = CORES
 
     def run(self):
         super().run()
@@ -74,6 +76,8 @@ setup(
             for path in sorted((HERE / "mftcore").glob("*.pyx"))
         ],
         build_dir="build/cython",
+        # side by side where a child is a fork; another kind of child would run this file once more
+        nthreads=CORES if CORES > 1 and multiprocessing.get_start_method() == "fork" else 0,
         include_path=["."],
         compiler_directives={"language_level": 3, "embedsignature": True, "binding": True},
     ),

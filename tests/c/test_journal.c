@@ -321,13 +321,15 @@ static void both_ways_to_the_checksum_agree(void)
 }
 
 static _Atomic uint64_t appended; /* 0: still at it */
+static _Atomic int met;           /* readers that have read a record */
 
 static void *write_all_the_time(void *unused)
 {
     mft_journal_t j = opened();
 
     (void)unused;
-    while (j.sequence < REPEAT(UINT64_C(300000))) {
+    /* and on until both readers have met it: a scheduler may run all of it before their first turn */
+    while (j.sequence < REPEAT(UINT64_C(300000)) || atomic_load(&met) < 2) {
         const int rc = append(&j);
 
         CHECK(rc == MFT_OK || rc == MFT_FULL);
@@ -384,7 +386,8 @@ static void *read_all_the_time(void *unused)
             CHECK(r.sequence == last + 1);
             is_record(&r, payload, ++last);
             position += mft_record_taken(r.length);
-            got++;
+            if (got++ == 0)
+                atomic_fetch_add(&met, 1);
         } else if (rc == MFT_UNSTABLE) { /* lapped: in real life, from the files */
             rc = mft_journal_newest(&j, &position, &sequence);
             CHECK(rc == MFT_UNSTABLE || (rc == MFT_OK && sequence >= last));
@@ -408,6 +411,7 @@ static void whole_records_in_order_with_all_sides_at_work(void)
 
     make(0, 0);
     atomic_store(&appended, 0);
+    atomic_store(&met, 0);
     for (int i = 0; i < 4; i++)
         CHECK(pthread_create(&threads[i], NULL, sides[i], NULL) == 0);
     for (int i = 0; i < 4; i++)

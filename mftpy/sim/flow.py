@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 from mftpy.errors import MftpyError
+from mftpy.sim.contract import Contract
 from mftpy.sim.instrument import Listed
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.orders import ClientOrder
@@ -13,31 +13,65 @@ from mftpy.sim.trading import Trading
 
 
 class Market:
-    """What a flow may do to the exchange's book."""
+    """What a flow may do to one contract: its index, the background's size in its book, and takers."""
 
-    def __init__(self, trading: Trading) -> None:
+    def __init__(self, trading: Trading, contract: Contract) -> None:
         self._trading = trading
+        self._contract = contract
+        self._book = contract.book
 
     @property
     def instrument(self) -> Listed:
         """The instrument."""
-        return self._trading.instrument
+        return self._contract.listed
 
-    def set_index(self, price: Fraction) -> None:
-        """Set index and mark, in quote currency."""
-        self._trading.index = price
+    @property
+    def index_units(self) -> int:
+        """Index of the underlying in 1e-8 quote currency."""
+        return self._contract.underlying.index_units
+
+    def set_index(self, units: int) -> None:
+        """Set the underlying's index."""
+        underlying = self._contract.underlying
+        if units < 1:
+            raise ValueError(f"an index is positive, not {units}")
+        if units != underlying.index_units:
+            underlying.index_units = units
+            underlying.updated_s = self._trading.clock.unix_s
+
+    def best(self, side: int) -> int | None:
+        """Best price of a side in ticks, clients' orders included."""
+        return self._book.best(side)
+
+    def size(self, side: int, price_ticks: int) -> int:
+        """Lots at a price, clients' orders included."""
+        return self._book.size(side, price_ticks)
+
+    def background(self, side: int, price_ticks: int) -> int:
+        """Lots of the background at a price."""
+        return self._book.background(side, price_ticks)
 
     def client_orders(self, side: int) -> list[ClientOrder]:
         """Client orders that rest on a side, best first."""
-        return self._trading.client_orders(side)
+        return self._trading.client_orders(self._contract, side) if self._trading.orders else []
 
-    def fill(self, order: ClientOrder, lots: int) -> None:
-        """Fill a resting client order at its price; prints the trade."""
-        self._trading.fill(order, lots)
+    def fill(self, order: ClientOrder, lots: int) -> int:
+        """Fill a resting client order at its price, whatever stands before it; returns the lots that have traded.
+
+        Fewer than asked for when another fill has meanwhile shrunk or ended it, as it does with reduce-only orders.
+        """
+        lots = min(lots, order.open_lots) if order.resting is not None else 0
+        if lots:
+            self._trading.fill(order, lots)
+        return lots
+
+    def take(self, side: int, limit_ticks: int | None, lots: int) -> int:
+        """Let an anonymous taker meet what rests, by price and time; returns the lots that have traded."""
+        return self._trading.take(self._contract, side, limit_ticks, lots)
 
     def print_trade(self, price_ticks: int, lots: int, taker_side: int) -> None:
         """Show a trade among others."""
-        self._trading.prints.append((price_ticks, lots, taker_side))
+        self._contract.trade(price_ticks, lots, taker_side, self._trading.clock.unix_s)
 
     def set_background(self, wanted: dict[int, dict[int, int]]) -> None:
         """Make the background's whole book what is given: side -> price in ticks -> lots.
@@ -47,25 +81,28 @@ class Market:
         """
         for side in (BUY, SELL):
             best = max((side * price for price in wanted[side]), default=None)
-            if best is None:
-                continue
-            for order in self._trading.client_orders(-side):
-                assert order.price_ticks is not None
-                if best < side * order.price_ticks:
-                    break
-                self._trading.fill(order, order.open_lots)
-        book = self._trading.book
+            if best is not None:
+                self._fill_through(side, side * best)
         for side in (BUY, SELL):
-            for price in list(book.prices(side)):
+            for price in list(self._book.prices(side)):
                 if price not in wanted[side]:
-                    book.set_background(side, price, 0)
+                    self._book.set_background(side, price, 0)
         for side in (BUY, SELL):
             for price, lots in wanted[side].items():
-                self.set_level(side, price, lots)
+                self._book.set_background(side, price, lots)
 
     def set_level(self, side: int, price_ticks: int, lots: int) -> None:
-        """Make the background's size at one price what is given."""
-        self._trading.book.set_background(side, price_ticks, lots)
+        """Make the background's size at one price what is given; client orders that it would cross are filled first."""
+        if lots and self._trading.orders and self._book.crosses(side, price_ticks):
+            self._fill_through(side, price_ticks)
+        self._book.set_background(side, price_ticks, lots)
+
+    def _fill_through(self, side: int, price_ticks: int) -> None:
+        for order in self.client_orders(-side):
+            assert order.price_ticks is not None
+            if side * (price_ticks - order.price_ticks) < 0:
+                break
+            self.fill(order, order.open_lots)
 
 
 class Flow(Protocol):
@@ -84,8 +121,3 @@ class Flow(Protocol):
 
     def step(self, market: Market, now_ns: int) -> None:
         """Do what is due at `now_ns`."""
-
-
-def wire_side(side: int) -> Any:
-    """Name a side as the protocol does."""
-    return "buy" if side == BUY else "sell"

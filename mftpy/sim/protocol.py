@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,10 @@ AUTHENTICATION_FAILED: Final = 19
 INSUFFICIENT_MARGIN: Final = 24
 BAD_TIME_IN_FORCE: Final = 25
 UNKNOWN_METHOD: Final = 31
+COLLAR_BREACH: Final = 43
+UNBOUNDED_MARKET_ORDER: Final = 45
+TOO_MANY_ORDERS: Final = 49
+TOO_LARGE_IN_ALL: Final = 50
 NO_MASS_QUOTES: Final = 51
 PERSISTENT_SESSION: Final = 52
 REDUCE_ONLY: Final = 57
@@ -78,7 +83,7 @@ def notification(channel: str, content: Any, *, snapshot: bool = False) -> bytes
     return msgspec.json.encode(message)
 
 
-def text_of(params: dict[str, Any], name: str) -> str:
+def text_of(params: Mapping[str, Any], name: str) -> str:
     """Return a parameter that must be a string."""
     value = params.get(name)
     if not isinstance(value, str):
@@ -86,7 +91,7 @@ def text_of(params: dict[str, Any], name: str) -> str:
     return value
 
 
-def choice_of(params: dict[str, Any], name: str, choices: tuple[str, ...], default: str) -> str:
+def choice_of(params: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str) -> str:
     """Return a parameter out of a few."""
     value = params.get(name, default)
     if value not in choices:
@@ -94,7 +99,7 @@ def choice_of(params: dict[str, Any], name: str, choices: tuple[str, ...], defau
     return str(value)
 
 
-def flag_of(params: dict[str, Any], name: str) -> bool:
+def flag_of(params: Mapping[str, Any], name: str) -> bool:
     """Return a parameter that is a flag, false when absent."""
     value = params.get(name, False)
     if not isinstance(value, bool):
@@ -102,7 +107,7 @@ def flag_of(params: dict[str, Any], name: str) -> bool:
     return value
 
 
-def number_of(params: dict[str, Any], name: str) -> int | float:
+def number_of(params: Mapping[str, Any], name: str) -> int | float:
     """Return a parameter that must be a finite number."""
     value = params.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mftpy.sim.accounts import Account
 from mftpy.sim.protocol import THROTTLED, Refusal
 
 PERSISTENT_RATE: Final = 10
@@ -22,7 +23,7 @@ class Bucket:
 
     def take(self, now_ns: int) -> None:
         """Take one token; raises `Refusal` with code 4 when there is none."""
-        self.tokens = min(self.rate, self.tokens + (now_ns - self.last_ns) * 1e-9 * self.rate)
+        self.tokens = min(self.rate, self.tokens + max(now_ns - self.last_ns, 0) * 1e-9 * self.rate)
         self.last_ns = now_ns
         if self.tokens < 1:
             raise Refusal(THROTTLED, "throttle exceeded")
@@ -31,14 +32,29 @@ class Bucket:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A connection; `number` names it for the server."""
+    """A connection; `number` names it for the server.
+
+    Attributes
+    ----------
+    account : Account or None
+        Whose it is, once it has logged in.
+    timeout_ns : int
+        Silence after which its non-persistent orders go; 0 while it is persistent.
+    expired : bool
+        It was silent for so long, and its orders are gone; a frame of it brings it back.
+    channels : dict of str to object
+        What it listens to, by name; the values are the feeds' own.
+    client_ids : dict of int to ClientOrder
+        Its live orders by `client_order_id`.
+    """
 
     number: int
     now_ns: int
-    logged_in: bool = False
+    account: Account | None = None
     timeout_ns: int = 0
     heard_ns: int = 0
-    channels: dict[str, int] = field(default_factory=dict)
+    expired: bool = False
+    channels: dict[str, Any] = field(default_factory=dict)
     client_ids: dict[int, Any] = field(default_factory=dict)
     matching: Bucket = field(init=False)
     cancels: Bucket = field(init=False)
@@ -55,6 +71,7 @@ class Session:
 
     def arm(self, timeout_s: float, now_ns: int) -> int:
         """Turn non-persistent; returns the messages per second now allowed."""
+        if self.persistent:
+            self.matching = Bucket(NON_PERSISTENT_RATE, NON_PERSISTENT_RATE, now_ns)
         self.timeout_ns = int(timeout_s * 1e9)
-        self.matching = Bucket(NON_PERSISTENT_RATE, NON_PERSISTENT_RATE, now_ns)
         return NON_PERSISTENT_RATE

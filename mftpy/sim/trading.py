@@ -1,301 +1,412 @@
-"""Insert, amend, cancel: the rules of section 6 around the order book. Pure."""
+"""Insert, amend, cancel: the rules of section 6 around the order books. Pure."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
-from mftpy.sim.accounts import Account, fee_of
-from mftpy.sim.instrument import Listed
-from mftpy.sim.matching import BUY, SELL, Match, OrderBook, Resting
+from mftpy.sim.accounts import Account
+from mftpy.sim.clearing import LIQUIDATION, Clearing
+from mftpy.sim.contract import Contract
+from mftpy.sim.matching import Match, Resting
+from mftpy.sim.money import MONEY
 from mftpy.sim.orders import ClientOrder
 from mftpy.sim.protocol import (
-    BAD_AMOUNT,
-    BAD_TIME_IN_FORCE,
+    COLLAR_BREACH,
     DUPLICATE_ORDER_ID,
     INSUFFICIENT_MARGIN,
     INVALID_REQUEST,
     ORDER_NOT_FOUND,
     REDUCE_ONLY,
-    UNKNOWN_INSTRUMENT,
+    TOO_LARGE_IN_ALL,
+    TOO_MANY_ORDERS,
     Refusal,
-    choice_of,
-    flag_of,
-    number_of,
-    text_of,
 )
+from mftpy.sim.requests import GTC, IOC, LIMIT, MARKET, Amend, Insert
 from mftpy.sim.sessions import Session
 
-TIMES: Final = ("good_till_cancelled", "immediate_or_cancel")
+FIRST_ORDER: Final = 0x001F24B700000001
 
 
-class Trading:
-    """The order book of one instrument, its client orders, one account.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is the exchange's choice, or what no source states.
 
     Attributes
     ----------
-    told : list of (ClientOrder, str, list)
-        Order updates that the exchange has not yet sent: order, change reason, new fills.
-    trade_records : list of dict
-        New lines of the trade history, likewise.
-    prints : list of (price_ticks, lots, taker_side)
-        New public trades, likewise.
-    index : Fraction
-        Basis of fees and, for now, the mark.
+    amend_keeps_post_only : bool
+        An amended post-only order is moved behind the opposite best in place of taking.
+    stp_override : bool
+        Orders may choose a weaker self-trade prevention than their customer's.
+    most_open_orders : int
+        Of one account.
+    most_side_value : int
+        Money: resting orders of one account on one side of one underlying, at the mark.
     """
 
-    def __init__(self, instrument: Listed, account: Account, maker_rate: Fraction, taker_rate: Fraction) -> None:
-        self.instrument = instrument
-        self.account = account
-        self.book = OrderBook()
+    amend_keeps_post_only: bool = False
+    stp_override: bool = True
+    most_open_orders: int = 1000
+    most_side_value: int = 50_000_000 * MONEY
+
+
+class Told(NamedTuple):
+    """One update of an order that subscribers must hear."""
+
+    order: ClientOrder
+    message: dict[str, Any]
+
+
+class Trading:
+    """All contracts' order books, and the clients' orders in them.
+
+    Attributes
+    ----------
+    contracts : dict of str to Contract
+        What can be traded now.
+    orders : dict of str to ClientOrder
+        Live ones, by order id.
+    told : list of Told
+        Updates since the feeds last took them, in the order in which they happened.
+    """
+
+    def __init__(self, clearing: Clearing, contracts: Iterable[Contract], rules: Rules) -> None:
+        self.clearing = clearing
+        self.clock = clearing.clock
+        self.contracts = {contract.listed.name: contract for contract in contracts}
+        self.rules = rules
         self.orders: dict[str, ClientOrder] = {}
-        self.history: list[dict[str, Any]] = []
-        self.closed: list[ClientOrder] = []
-        self.told: list[tuple[ClientOrder, str, list[dict[str, Any]]]] = []
-        self.trade_records: list[dict[str, Any]] = []
-        self.prints: list[tuple[int, int, int]] = []
-        self.index = Fraction(0)
-        self.unix_s = 0.0
-        self._rates = {"maker": maker_rate, "taker": taker_rate}
-        self._next_order = 0x001F24B700000001
-        self._next_trade = 0x182EF416616CF971
+        self.told: list[Told] = []
+        self._next_order = FIRST_ORDER
+        self._reducing: set[ClientOrder] = set()
 
     # what clients ask
 
-    def insert(self, session: Session, params: dict[str, Any], direction: str) -> dict[str, Any]:
+    def insert(self, session: Session, asked: Insert) -> dict[str, Any]:
         """``private/insert``: returns the order object."""
-        side = BUY if direction == "buy" else SELL
-        if text_of(params, "instrument_name") != self.instrument.name:
-            raise Refusal(UNKNOWN_INSTRUMENT, "unknown instrument")
-        order_type = choice_of(params, "order_type", ("limit", "market"), "limit")
-        time_in_force = choice_of(params, "time_in_force", TIMES, TIMES[order_type == "market"])
-        post_only, reduce_only = flag_of(params, "post_only"), flag_of(params, "reduce_only")
-        reject_post_only = flag_of(params, "reject_post_only")
-        if (order_type == "market" and time_in_force != TIMES[1]) or (post_only and time_in_force == TIMES[1]):
-            raise Refusal(BAD_TIME_IN_FORCE, "invalid time in force")
-        price_ticks = None if order_type == "market" else self.instrument.ticks(number_of(params, "price"))
-        lots = self.instrument.lots(number_of(params, "amount"))
-        if lots < 1:
-            raise Refusal(BAD_AMOUNT, "amount is below the minimum")
-        number = params.get("client_order_id")
-        if number is not None:
-            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**64:
-                raise Refusal(INVALID_REQUEST, "request parsing error: client_order_id must be an unsigned integer")
-            if number in session.client_ids:
-                raise Refusal(DUPLICATE_ORDER_ID, "duplicate order id")
-        if reduce_only:
-            room = -side * self.account.position_lots
-            if room <= 0:
-                raise Refusal(REDUCE_ONLY, "reduce only order would increase the position")
-            lots = min(lots, room)
-        self._check_margin(side, lots)
-        label = params.get("label")
-        order = ClientOrder(
-            order_id=f"{self._next_order:016X}",
-            session=session,
-            side=side,
-            price_ticks=price_ticks,
-            total_lots=lots,
-            order_type=order_type,
-            time_in_force=time_in_force,
-            client_order_id=number,
-            label=None if label is None else str(label),
-            reduce_only=reduce_only,
-            create_time=self.unix_s,
-            persistent=session.persistent,
-        )
-        self._next_order += 1
-        if post_only and price_ticks is not None and self.book.crosses(side, price_ticks):
-            opposite = self.book.best(-side)
-            assert opposite is not None
-            order.price_ticks = price_ticks = opposite - side
-            if reject_post_only or price_ticks <= 0:
-                return self._tell(order, "insert", [], end="immediate_cancel")
-        self.orders[order.order_id] = order
-        if number is not None:
-            session.client_ids[number] = order
-        fills, self_trade = self._take(order)
-        end = None
-        if order.open_lots == 0:
-            end = "filled"
-        elif self_trade:
-            end = "self_trade_prevention"
-        elif time_in_force == TIMES[1]:
-            end = "immediate_cancel"
-        else:
-            self._rest(order)
-        return self._tell(order, "insert", fills, end=end)
+        assert session.account is not None
+        if asked.client_order_id is not None and asked.client_order_id in session.client_ids:
+            raise Refusal(DUPLICATE_ORDER_ID, "duplicate order id")
+        order = self._new_order(session.account, session, asked)
+        if order.reduce_only:
+            order.total_lots = min(order.total_lots, self._room(order))
+            if order.total_lots <= 0:
+                raise Refusal(REDUCE_ONLY, "a reduce-only order would increase the position")
+        limit = self._bounded(order, order.price_ticks, asked.collar)
+        if order.price_ticks is not None:
+            order.price_ticks = limit
+        self._check_limits(order, order.total_lots)
+        if order.post_only and not self._stand_behind(order):
+            return self._end(order, "insert", "immediate_cancel")
+        return self._execute(order, "insert", limit if order.price_ticks is None else order.price_ticks)
 
-    def amend(self, session: Session, params: dict[str, Any]) -> dict[str, Any]:
-        """``private/amend``: `amount` is the new total; at or below what is filled it deletes."""
-        order = self._find(session, params)
-        if order.price_ticks is None:
-            raise Refusal(INVALID_REQUEST, "a market order cannot be amended")
-        amount = number_of(params, "amount")
-        price = number_of(params, "price")
-        price_ticks = self.instrument.ticks(price) if price != 0 or amount != 0 else order.price_ticks
-        lots = self.instrument.lots(amount)
-        if lots <= order.filled_lots:
-            return self._tell(order, "amend", [], end="client_cancel")
-        if lots > order.total_lots:
-            self._check_margin(order.side, lots - order.total_lots)
+    def amend(self, order: ClientOrder, asked: Amend) -> dict[str, Any]:
+        """``private/amend``: the size is the new total; at or below what is filled it deletes."""
+        if asked.lots <= order.filled_lots:
+            return self._end(order, "amend", "client_cancel")
+        lots, price_ticks = asked.lots, asked.price_ticks
         assert order.resting is not None
+        if order.reduce_only:
+            lots = min(lots, order.filled_lots + self._room(order))
+            if lots <= order.filled_lots:
+                raise Refusal(REDUCE_ONLY, "a reduce-only order would increase the position")
+        price_ticks = self._bounded(order, price_ticks, asked.collar)
+        assert price_ticks is not None
+        if lots > order.total_lots:
+            self._check_limits(order, lots - order.total_lots)
         if price_ticks == order.price_ticks and lots <= order.total_lots:
             order.total_lots = lots
-            self.book.resize(order.resting, order.open_lots)
+            self._shrink(order)
             return self._tell(order, "amend", [])
-        self.book.remove(order.resting)
-        order.resting = None
+        self._take_away(order)
         order.price_ticks, order.total_lots = price_ticks, lots
-        fills, self_trade = self._take(order)
-        end = None
-        if order.open_lots == 0:
-            end = "filled"
-        elif self_trade:
-            end = "self_trade_prevention"
-        else:
-            self._rest(order)
-        return self._tell(order, "amend", fills, end=end)
+        if order.post_only and self.rules.amend_keeps_post_only and not self._stand_behind(order):
+            return self._end(order, "amend", "immediate_cancel")
+        return self._execute(order, "amend", order.price_ticks)
 
-    def cancel(self, session: Session, params: dict[str, Any]) -> dict[str, Any]:
+    def cancel(self, order: ClientOrder) -> dict[str, Any]:
         """``private/cancel``: returns the order object."""
-        return self._tell(self._find(session, params), "cancel", [], end="client_cancel")
+        return self._end(order, "cancel", "client_cancel")
 
-    def cancel_where(self, reason: str, session: Session | None = None) -> int:
-        """Cancel all orders, or the non-persistent ones of a session; returns how many."""
+    def cancel_where(
+        self,
+        reason: str,
+        *,
+        account: Account | None = None,
+        session: Session | None = None,
+        contract: Contract | None = None,
+    ) -> int:
+        """Cancel all orders of an account or a contract, or the non-persistent ones of a session; returns how many."""
         chosen = [
             order
-            for order in self.orders.values()
-            if session is None or (order.session is session and not order.persistent)
+            for order in (self.orders if account is None else account.orders).values()
+            if (session is None or (order.session is session and not order.persistent))
+            and (contract is None or order.contract is contract)
         ]
         for order in chosen:
-            self._tell(order, "cancel", [], end=reason)
+            self._end(order, "cancel", reason)
         return len(chosen)
 
-    # what the market does
-
-    def client_orders(self, side: int) -> list[ClientOrder]:
-        """Client orders that rest on a side, best first, at a price the earlier first."""
-        mine = [order for order in self.orders.values() if order.side == side and order.resting is not None]
-        mine.sort(key=lambda order: (-side * (order.price_ticks or 0), order.resting.turn if order.resting else 0))
-        return mine
-
-    def fill(self, order: ClientOrder, lots: int) -> None:
-        """Fill a resting client order at its price, by the background; prints the trade."""
-        assert order.resting is not None
-        assert order.price_ticks is not None
-        match = Match(order.resting, order.price_ticks, lots)
-        trade_id = self._trade_id()
-        self.book.apply([match])
-        self._fill_maker(match, trade_id)
-        self.prints.append((order.price_ticks, lots, -order.side))
-
-    # inside
-
-    def _take(self, order: ClientOrder) -> tuple[list[dict[str, Any]], bool]:
-        """Match a taker; returns its fills, and whether it stopped at an order of its own account."""
-        plan = self.book.plan(order.side, order.price_ticks, order.open_lots, lambda item: item.owner is None)
-        fills = []
-        wanted = order.open_lots
-        self.book.apply(plan)
-        for match in plan:
-            trade_id = self._trade_id()
-            wanted -= match.lots
-            fills.append(self._record(order, trade_id, match.price_ticks, match.lots, "taker"))
-            self.prints.append((match.price_ticks, match.lots, order.side))
-        blocked = wanted > 0 and (
-            self.book.best(-order.side) is not None
-            and (order.price_ticks is None or self.book.crosses(order.side, order.price_ticks))
-        )
-        return fills, blocked
-
-    def _rest(self, order: ClientOrder) -> None:
-        assert order.price_ticks is not None
-        order.resting = Resting(order.side, order.price_ticks, order.open_lots, order)
-        self.book.add(order.resting)
-
-    def _fill_maker(self, match: Match, trade_id: str) -> None:
-        order: ClientOrder = match.maker.owner
-        fill = self._record(order, trade_id, match.price_ticks, match.lots, "maker")
-        if order.open_lots == 0:
-            order.resting = None
-        self._tell(order, "fill", [fill], end=None if order.open_lots else "filled")
-
-    def _record(self, order: ClientOrder, trade_id: str, price_ticks: int, lots: int, role: str) -> dict[str, Any]:
-        order.filled_lots += lots
-        instrument = self.instrument
-        fee = fee_of(self.index, self._rates[role], lots * instrument.lot)
-        self.account.fill(order.side, price_ticks, lots, fee)
-        fill = {
-            "trade_id": trade_id,
-            "price": instrument.price(price_ticks),
-            "amount": instrument.amount(lots),
-            "time": self.unix_s,
-            "maker_taker": role,
-            "leg_index": 0,
-        }
-        order.fills.append(fill)
-        record = {
-            "trade_type": "normal",
-            "order_id": order.order_id,
-            "instrument_name": instrument.name,
-            "direction": "buy" if order.side == BUY else "sell",
-            **fill,
-            "position_after": float(self.account.position),
-            "session_realised_after": float(self.account.realised),
-            "fee": float(fee),
-            "index": float(self.index),
-            "fee_rate": float(self._rates[role]),
-            "fee_basis": float(self.index),
-            "funding_mark": 0,
-        }
-        if order.client_order_id is not None:
-            record["client_order_id"] = order.client_order_id
-        if order.label is not None:
-            record["label"] = order.label
-        self.history.append(record)
-        self.trade_records.append(record)
-        return fill
-
-    def _tell(
-        self, order: ClientOrder, change: str, fills: list[dict[str, Any]], *, end: str | None = None
-    ) -> dict[str, Any]:
-        if end is not None:
-            if order.resting is not None:
-                self.book.remove(order.resting)
-                order.resting = None
-            order.delete_reason, order.close_time = end, self.unix_s
-            self.orders.pop(order.order_id, None)
-            if order.client_order_id is not None and order.session.client_ids.get(order.client_order_id) is order:
-                del order.session.client_ids[order.client_order_id]
-            self.closed.append(order)
-        self.told.append((order, change, fills))
-        return order.message(self.instrument, change, fills)
-
-    def _find(self, session: Session, params: dict[str, Any]) -> ClientOrder:
-        order_id, number = params.get("order_id"), params.get("client_order_id")
-        if (order_id is None) == (number is None):
+    def find(self, session: Session, order_id: str | None, client_order_id: int | None) -> ClientOrder:
+        """Return a live order of this account by id, or of this session by the client's own number."""
+        if (order_id is None) == (client_order_id is None):
             raise Refusal(INVALID_REQUEST, "exactly one of order_id and client_order_id is needed")
-        found: ClientOrder | None = None
+        found: ClientOrder | None
         if order_id is not None:
-            found = self.orders.get(str(order_id))
-        elif isinstance(number, int):
-            found = session.client_ids.get(number)
+            found = None if session.account is None else session.account.orders.get(order_id)
+        else:
+            found = session.client_ids.get(client_order_id or 0)
         if found is None:
             raise Refusal(ORDER_NOT_FOUND, "order not found")
         return found
 
-    def _check_margin(self, side: int, lots: int) -> None:
-        worst = max(
-            abs(side * self.account.position_lots + self._open_lots(side) + lots), abs(self.account.position_lots)
+    # what the market does
+
+    def client_orders(self, contract: Contract, side: int) -> list[ClientOrder]:
+        """Client orders that rest on a side, best first, at a price the earlier first."""
+        mine = [
+            (-side * order.resting.price_ticks, order.resting.turn, order)
+            for order in self.orders.values()
+            if order.side == side and order.contract is contract and order.resting is not None
+        ]
+        mine.sort(key=lambda item: item[:2])
+        return [order for _, _, order in mine]
+
+    def fill(self, order: ClientOrder, lots: int) -> None:
+        """Fill a resting client order at its price by the background, whatever stands before it."""
+        assert order.resting is not None
+        match = Match(order.resting, order.resting.price_ticks, lots)
+        order.contract.book.apply([match])
+        self._meet(order.contract, match, -order.side, None)
+        self._shrink_reducing()
+
+    def take(self, contract: Contract, side: int, limit_ticks: int | None, lots: int) -> int:
+        """Let a taker of the background meet whatever rests; returns the lots that have traded."""
+        plan = contract.book.plan(side, limit_ticks, lots, _anything)
+        contract.book.apply(plan)
+        done = 0
+        for match in plan:
+            self._meet(contract, match, side, None)
+            done += match.lots
+        self._shrink_reducing()
+        return done
+
+    # what the exchange does by itself
+
+    def check_margins(self) -> None:
+        """Cancel the orders, then close the positions of accounts whose equity does not cover their margin."""
+        for account in self.clearing.accounts.values():
+            if not account.orders and not any(position.lots for position in account.positions.values()):
+                continue
+            equity = account.equity()
+            if equity < account.required() and account.orders:
+                self.cancel_where("margin_breach", account=account)
+            if equity < account.maintenance():
+                self._liquidate(account)
+
+    def _liquidate(self, account: Account) -> None:
+        for name, position in list(account.positions.items()):
+            contract = account.contracts[name]
+            side = -1 if position.lots > 0 else 1
+            if position.lots and name in self.contracts:
+                asked = Insert(contract, side, None, abs(position.lots), IOC, collar="clamp", stp_level="disabled")
+                order = self._new_order(account, None, asked)
+                order.insert_reason = LIQUIDATION
+                self._execute(order, "insert", self._bounded(order, None, "clamp"))
+        self.clearing.cover(account)
+
+    # inside
+
+    def _new_order(self, account: Account, session: Session | None, asked: Insert) -> ClientOrder:
+        order = ClientOrder(
+            order_id=f"{self._next_order:016X}",
+            account=account,
+            session=session,
+            contract=asked.contract,
+            side=asked.side,
+            price_ticks=asked.price_ticks,
+            total_lots=asked.lots,
+            order_type=MARKET if asked.price_ticks is None else LIMIT,
+            time_in_force=asked.time_in_force,
+            client_order_id=asked.client_order_id,
+            label=asked.label,
+            create_time=self.clock.unix_s,
+            persistent=session is None or session.persistent,
+            post_only=asked.post_only,
+            reject_post_only=asked.reject_post_only,
+            reduce_only=asked.reduce_only,
+            stp_level=asked.stp_level if self.rules.stp_override else "customer",
+            stp_whole=asked.stp_whole,
         )
-        equity = self.account.cash + self.account.unrealised(self.index)
-        if worst * self.instrument.lot * self.index / 20 > equity:
-            raise Refusal(INSUFFICIENT_MARGIN, "insufficient margin")
+        self._next_order += 1
+        return order
 
-    def _open_lots(self, side: int) -> int:
-        return sum(order.open_lots for order in self.orders.values() if order.side == side)
+    def _room(self, order: ClientOrder) -> int:
+        """Lots by which an order may reduce its account's position."""
+        return -order.side * order.account.position(order.contract).lots
 
-    def _trade_id(self) -> str:
-        self._next_trade += 1
-        return f"{self._next_trade:032X}"
+    @staticmethod
+    def _bounded(order: ClientOrder, price_ticks: int | None, collar: str) -> int | None:
+        """Return the limit with the collar applied; None for a market order that needs none."""
+        if collar == "ignore":
+            return price_ticks
+        contract, side = order.contract, order.side
+        bound = contract.collar_high_ticks if side > 0 else contract.collar_low_ticks
+        if price_ticks is None:
+            if collar == "clamp":
+                return bound
+            plan = contract.book.plan(side, None, order.total_lots, _anything)
+            beyond = bool(plan) and side * (plan[-1].price_ticks - bound) > 0
+        else:
+            beyond = side * (price_ticks - bound) > 0
+        if not beyond:
+            return price_ticks
+        if collar == "clamp":
+            return bound
+        raise Refusal(COLLAR_BREACH, "price collar breach")
+
+    def _check_limits(self, order: ClientOrder, more: int) -> None:
+        account, contract, side = order.account, order.contract, order.side
+        if order.resting is None and len(account.orders) >= self.rules.most_open_orders:
+            raise Refusal(TOO_MANY_ORDERS, "too many open orders")
+        value = more * contract.listed.lot_units * contract.mark_units
+        for name, position in account.positions.items():
+            other = account.contracts[name]
+            if other.underlying is contract.underlying:
+                value += position.open_lots[side] * other.listed.lot_units * other.mark_units
+        if value > self.rules.most_side_value:
+            raise Refusal(TOO_LARGE_IN_ALL, "total order size too large")
+        position = account.position(contract)
+        if position.worst_lots(side, more) > position.worst_lots():
+            if account.required(contract, side, more) > account.equity():
+                raise Refusal(INSUFFICIENT_MARGIN, "insufficient margin")
+
+    @staticmethod
+    def _stand_behind(order: ClientOrder) -> bool:
+        """Move a post-only order that would take one tick behind the opposite best; False when it must go instead."""
+        assert order.price_ticks is not None
+        book = order.contract.book
+        if not book.crosses(order.side, order.price_ticks):
+            return True
+        opposite = book.best(-order.side)
+        assert opposite is not None
+        behind = opposite - order.side
+        if order.reject_post_only or behind <= 0:
+            return False
+        order.price_ticks = behind
+        return True
+
+    def _execute(self, order: ClientOrder, change: str, limit_ticks: int | None) -> dict[str, Any]:
+        """Match an order that does not rest yet, then let it rest or end."""
+        blocked = False
+
+        def keep(item: Resting) -> bool:
+            nonlocal blocked
+            blocked = blocked or _is_own(order, item.owner)
+            return not blocked
+
+        self._open(order)
+        contract = order.contract
+        plan = contract.book.plan(order.side, limit_ticks, order.open_lots, keep)
+        fills: list[dict[str, Any]] = []
+        if not (blocked and order.stp_whole):
+            contract.book.apply(plan)
+            for match in plan:
+                fill = self._meet(contract, match, order.side, order)
+                assert fill is not None
+                fills.append(fill)
+        if order.open_lots == 0:
+            said = self._end(order, change, "filled", fills)
+        elif blocked:
+            said = self._end(order, change, "self_trade_prevention", fills)
+        elif order.time_in_force != GTC:
+            said = self._end(order, change, "immediate_cancel", fills)
+        else:
+            assert order.price_ticks is not None
+            order.resting = Resting(order.side, order.price_ticks, order.open_lots, order)
+            contract.book.add(order.resting)
+            order.account.position(contract).open_lots[order.side] += order.open_lots
+            if order.reduce_only:
+                self._reducing.add(order)
+            said = self._tell(order, change, fills)
+        if fills:
+            self._shrink_reducing()
+        return said
+
+    def _open(self, order: ClientOrder) -> None:
+        self.orders[order.order_id] = order
+        order.account.orders[order.order_id] = order
+        if order.client_order_id is not None:
+            order.session.client_ids[order.client_order_id] = order
+
+    def _meet(self, contract: Contract, match: Match, side: int, taker: ClientOrder | None) -> dict[str, Any] | None:
+        """Book one match that has left the order book; returns the taker's fill."""
+        maker: ClientOrder | None = match.maker.owner
+        if maker is not None:
+            maker.account.position(contract).open_lots[maker.side] -= match.lots
+        took, made = self.clearing.trade(contract, match.price_ticks, match.lots, side, taker, maker)
+        if maker is not None and made is not None:
+            if maker.open_lots == 0:
+                maker.resting = None
+                self._end(maker, "fill", "filled", [made])
+            else:
+                self._tell(maker, "fill", [made])
+        return took
+
+    def _take_away(self, order: ClientOrder) -> None:
+        """Take what rests of an order out of the book."""
+        if order.resting is not None:
+            order.contract.book.remove(order.resting)
+            order.account.position(order.contract).open_lots[order.side] -= order.resting.lots
+            order.resting = None
+
+    def _shrink(self, order: ClientOrder) -> None:
+        """Bring what rests down to what may still trade."""
+        assert order.resting is not None
+        less = order.resting.lots - order.open_lots
+        order.account.position(order.contract).open_lots[order.side] -= less
+        order.contract.book.resize(order.resting, order.open_lots)
+
+    def _shrink_reducing(self) -> None:
+        """Cut reduce-only orders to the positions that are left; each on its own, and only between two operations."""
+        for order in sorted(self._reducing, key=lambda one: one.order_id):
+            room = self._room(order)
+            if room <= 0:
+                self._end(order, "cancel", "immediate_cancel")
+            elif room < order.open_lots:
+                order.total_lots = order.filled_lots + room
+                self._shrink(order)
+                self._tell(order, "amend", [])
+
+    def _end(
+        self, order: ClientOrder, change: str, reason: str, fills: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        self._take_away(order)
+        order.delete_reason, order.close_time = reason, self.clock.unix_s
+        self.orders.pop(order.order_id, None)
+        order.account.orders.pop(order.order_id, None)
+        self._reducing.discard(order)
+        if order.client_order_id is not None and order.session.client_ids.get(order.client_order_id) is order:
+            del order.session.client_ids[order.client_order_id]
+        if order.filled_lots or order.persistent or not reason.startswith("client_"):
+            order.account.closed.append(order)  # else a non-persistent one that its client cancelled: not recorded
+        return self._tell(order, change, fills or [])
+
+    def _tell(self, order: ClientOrder, change: str, fills: list[dict[str, Any]]) -> dict[str, Any]:
+        said = order.message(change, fills)
+        self.told.append(Told(order, said))
+        return said
+
+
+def _anything(_: Resting) -> bool:
+    return True
+
+
+def _is_own(order: ClientOrder, other: ClientOrder | None) -> bool:
+    """Whether self-trade prevention keeps these two apart."""
+    if other is None or order.stp_level == "disabled":
+        return False
+    if order.stp_level == "account":
+        return other.account is order.account
+    return other.account.customer == order.account.customer

@@ -196,7 +196,7 @@ class Exchange:
     ] = ""
     speed: Annotated[float, Key("How many times faster than recorded a recording is played.", above=0, most=1000)] = 1.0
     tick_size: Annotated[
-        float | Literal["auto"], Key('Price step; "auto": 0.1, or the one found in the recording.', "USD", above=0)
+        float | Literal["auto"], Key('Price step; "auto": the instrument'"'"'s own, or the one found in the recording.', "USD", above=0)
     ] = "auto"
     lot_size: Annotated[
         float | Literal["auto"], Key('Size step; "auto": 0.001, or the one found in the recording.', "coins", above=0)

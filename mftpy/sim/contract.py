@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from mftpy.sim.instrument import Listed
@@ -100,6 +101,14 @@ class Contract:
         """Return a level as messages carry it: price, amount, outright amount (nothing here is implied)."""
         amount = self.listed.amount(self.book.size(side, price_ticks))
         return [self.listed.price(price_ticks), amount, amount]
+
+    def snapshot(self, levels: int, now_s: float) -> dict[str, Any]:
+        """Content of ``public/book``: the best levels of each side."""
+        sides = {
+            name: [self.level(side, price) for price in islice(self.book.prices(side), levels)]
+            for name, side in (("bids", BUY), ("asks", SELL))
+        }
+        return {**sides, "last": self.last_price(), "time": now_s}
 
     def last_price(self) -> float | None:
         """Price of the last trade."""

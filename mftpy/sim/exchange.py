@@ -1,93 +1,101 @@
-"""The exchange without I/O: bytes and a time in, bytes for sessions out. Same seed and same actions: same bytes."""
+"""The exchange without I/O: requests and a time in, messages for sessions out. Same seed and same actions: same bytes.
+
+Time is what the caller says. Whatever was due before it (the flows' market, marks, settlement, time-outs, delayed
+messages) happens first, each at its own time: it makes no difference how often the caller asks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, Final
 
 from mftpy.sim import protocol
 from mftpy.sim.accounts import Account
-from mftpy.sim.channels import Feeds
-from mftpy.sim.flow import Flow, Market
-from mftpy.sim.instrument import Listed
-from mftpy.sim.orders import ClientOrder
-from mftpy.sim.protocol import (
-    AUTHENTICATION_FAILED,
-    INVALID_REQUEST,
-    NO_MASS_QUOTES,
-    NOT_LOGGED_IN,
-    PERSISTENT_SESSION,
-    UNKNOWN_INSTRUMENT,
-    UNKNOWN_METHOD,
-    Refusal,
-)
+from mftpy.sim.clearing import Clearing, FeeRates
+from mftpy.sim.clock import Clock
+from mftpy.sim.contract import Contract
+from mftpy.sim.daily import Daily
+from mftpy.sim.feeds import Feeds
+from mftpy.sim.flow import Market
+from mftpy.sim.keys import Keys
+from mftpy.sim.methods import Methods
+from mftpy.sim.money import MONEY, UNIT, decimal_units
+from mftpy.sim.protocol import Refusal
 from mftpy.sim.sessions import Session
 from mftpy.sim.settings import ExchangeSettings
-from mftpy.sim.trading import Trading
+from mftpy.sim.trading import Rules, Trading
+from mftpy.sim.world import World
 
-ACCOUNT: Final = "A000000001"
-MATCHING: Final = ("private/insert", "private/buy", "private/sell", "private/amend")
+MOST_EVENTS: Final = 5_000
+"""So much of what is due happens in one call: what a slow machine cannot play in time is played late."""
+
 Output = tuple[int, bytes]
 
 
-def decimal(value: float) -> Fraction:
-    """Return the decimal that a float in a setting stands for."""
-    return Fraction(repr(value))
-
-
 class Exchange:
-    """One instrument, one account, any number of sessions.
+    """Contracts, accounts, any number of sessions, and the market's flows.
 
     Parameters
     ----------
     settings : ExchangeSettings
-    flow : Flow
-    check_token : callable
-        (token, Unix seconds) -> key id, or raises `Refusal`.
+    keys : Keys
+        Who may log in.
     now_ns : int
         Monotonic; every later time must not be before it.
     unix_ns : int
         Exchange time at `now_ns`.
+
+    Attributes
+    ----------
+    flows : list of Flow
+    to_close : list of int
+        Sessions that were silent for too long: their connections are to be closed. The caller clears it.
+    banners : list of dict
+        What ``public/system_info`` shows.
     """
 
-    def __init__(
-        self,
-        settings: ExchangeSettings,
-        flow: Flow,
-        check_token: Callable[[str, float], str],
-        now_ns: int,
-        unix_ns: int,
-    ) -> None:
-        tick, lot = decimal(settings.tick_size or 0.1), decimal(settings.lot_size or 0.001)
-        self._offset_ns = unix_ns - now_ns
-        self.instrument = Listed(settings.instrument, settings.underlying, tick, lot, unix_ns / 1e9)
-        self.trading = Trading(
-            self.instrument,
-            Account(decimal(settings.initial_cash), tick, lot),
-            decimal(settings.maker_fee_rate),
-            decimal(settings.taker_fee_rate),
-        )
-        self.flow = flow
-        self._check_token = check_token
+    def __init__(self, settings: ExchangeSettings, keys: Keys, now_ns: int, unix_ns: int) -> None:
+        self.clock = Clock(now_ns, unix_ns)
+        world = World(settings, self.clock)
+        cash = decimal_units(settings.initial_cash) * (MONEY // UNIT)
+        accounts = [Account(number, number, cash) for number in account_numbers(settings.accounts)]
+        rates = FeeRates(decimal_units(settings.maker_fee_rate), decimal_units(settings.taker_fee_rate))
+        self.clearing = Clearing(self.clock, accounts, rates)
+        rules = Rules(settings.amend_keeps_post_only, most_open_orders=settings.most_open_orders)
+        self.trading = Trading(self.clearing, world.contracts, rules)
+        self.feeds = Feeds(self.trading)
+        self.daily = Daily(self.trading, self.feeds)
+        self.flows = [flow for _, flow in world.flows]
+        self.to_close: list[int] = []
+        self.banners: list[dict[str, Any]] = []
+        self._methods = Methods(self.trading, self.feeds, self.daily, keys, self.banners)
         self._sessions: dict[int, Session] = {}
-        self._market = Market(self.trading)
-        self._feeds = Feeds(self.trading)
+        self._markets = [(Market(self.trading, contract), flow) for contract, flow in world.flows]
+        self._offset_ns = self.clock.offset_ns
         self._start_ns = now_ns
         self._flow_delay_ns = 0
         self._held = self._until_login = False
-        self._set_time(now_ns)
-        flow.start(self._market, now_ns)
-        self._feeds.collect([], now_ns)
+        self._next_timeout_ns: int | None = None
+        for market, flow in self._markets:
+            flow.start(market, now_ns)
+        self.feeds.collect()
 
     # what the server calls
 
+    @property
+    def unix_offset_ns(self) -> int:
+        """By how much the exchange's clock is wrong: all stamps, and the check of logins; 0 when it is right."""
+        return self.clock.offset_ns - self._offset_ns
+
+    @unix_offset_ns.setter
+    def unix_offset_ns(self, value: int) -> None:
+        self.clock.offset_ns = self._offset_ns + value
+
     def hold(self, *, until_login: bool) -> None:
-        """Keep the flow at its first book until `release`, or until somebody logs in: nobody misses its beginning."""
+        """Keep the flows at their first book until `release`, or until somebody logs in: nobody misses the beginning."""
         self._held, self._until_login = True, until_login
 
     def release(self, now_ns: int) -> None:
-        """Let a flow that is held begin now."""
+        """Let flows that are held begin now."""
         if self._held:
             self._held, self._flow_delay_ns = False, now_ns - self._start_ns
 
@@ -102,171 +110,112 @@ class Exchange:
 
     def disconnect(self, number: int, now_ns: int) -> list[Output]:
         """A client is gone: its non-persistent orders are cancelled."""
+        outputs = self._run_to(now_ns)
         session = self._sessions.pop(number, None)
-        self._set_time(now_ns)
         if session is not None:
-            self.trading.cancel_where("session_end", session)
-        return self._feeds.collect(list(self._sessions.values()), now_ns)
+            self.feeds.drop(session)
+            self.trading.cancel_where("session_end", session=session)
+        return outputs + self.feeds.collect()
 
     def handle(self, number: int, payload: bytes | str, now_ns: int) -> list[Output]:
         """Answer one request, and tell everybody what it changed."""
-        self.touch(number, now_ns)
-        self._set_time(now_ns)
+        outputs = self._run_to(now_ns)
         session = self._sessions[number]
+        self._hear(session)
+        request_id: Any = None
         snapshots: list[bytes] = []
         try:
             request_id, method, params = protocol.read_request(payload)
+            answer = protocol.result(request_id, self._methods.call(session, method, params, snapshots))
         except Refusal as refusal:
-            return [(number, protocol.failure(protocol.request_id(payload), refusal))]
-        try:
-            answer = protocol.result(request_id, self._call(session, method, params, now_ns, snapshots))
-        except Refusal as refusal:
-            answer = protocol.failure(request_id, refusal)
-        outputs = [(number, answer), *((number, snapshot) for snapshot in snapshots)]
-        return outputs + self._feeds.collect(list(self._sessions.values()), now_ns)
+            answer = protocol.failure(refusal.request_id if request_id is None else request_id, refusal)
+        if self._until_login and session.account is not None:
+            self.release(self.clock.now_ns)
+        if session.timeout_ns:
+            self._expect(session)
+        outputs.append((number, answer))
+        outputs += [(number, snapshot) for snapshot in snapshots]
+        return outputs + self.feeds.collect()
 
     def advance(self, now_ns: int) -> list[Output]:
-        """Let the market move and time-outs pass up to now."""
-        self._set_time(now_ns)
-        due, flow_ns = self.flow.next_due_ns(), now_ns - self._flow_delay_ns
-        if not self._held and due is not None and due <= flow_ns:
-            self.flow.step(self._market, flow_ns)
+        """Let happen what is due up to now."""
+        return self._run_to(now_ns)
+
+    def next_due_ns(self) -> int:
+        """Return when `advance` wants to be called next."""
+        return min(due for due in self._dues() if due is not None)
+
+    def announce_reconnect(self, now_ns: int) -> list[Output]:
+        """Tell subscribers of ``system`` that all connections will be closed; the caller closes them, 10 s later or more."""
+        return self._run_to(now_ns) + self.feeds.announce_reconnect()
+
+    def replay_existing(self, number: int, now_ns: int) -> list[Output]:
+        """Send a session the snapshots of its order channels once more."""
+        outputs = self._run_to(now_ns)
+        return outputs + [(number, message) for message in self.feeds.replay_existing(self._sessions[number])]
+
+    # time
+
+    def _dues(self) -> list[int | None]:
+        dues: list[int | None] = [self.daily.next_due_ns(), self._next_timeout_ns, self.feeds.next_due_ns()]
+        if not self._held:
+            for _, flow in self._markets:
+                due = flow.next_due_ns()
+                dues.append(None if due is None else due + self._flow_delay_ns)
+        return dues
+
+    def _run_to(self, now_ns: int) -> list[Output]:
+        outputs: list[Output] = []
+        clock = self.clock
+        for _ in range(MOST_EVENTS):
+            dues = self._dues()
+            due = min(due for due in dues if due is not None)
+            if due > now_ns:
+                clock.now_ns = max(clock.now_ns, now_ns)
+                break
+            clock.now_ns = max(clock.now_ns, due)
+            which = dues.index(due)
+            if which == 0:
+                self.daily.second()
+            elif which == 1:
+                self._time_out()
+            elif which > 2:
+                market, flow = self._markets[which - 3]
+                flow.step(market, clock.now_ns - self._flow_delay_ns)
+            outputs += self.feeds.collect()
+        return outputs
+
+    def _hear(self, session: Session) -> None:
+        session.heard_ns = self.clock.now_ns
+        session.expired = False
+
+    def _expect(self, session: Session) -> None:
+        """Look at a session no later than when its time is up."""
+        due = session.heard_ns + session.timeout_ns + 1
+        if self._next_timeout_ns is None or due < self._next_timeout_ns:
+            self._next_timeout_ns = due
+
+    def _time_out(self) -> None:
+        self._next_timeout_ns = None
         for session in self._sessions.values():
-            if session.timeout_ns and now_ns - session.heard_ns > session.timeout_ns:
-                self.trading.cancel_where("session_end", session)
-        return self._feeds.collect(list(self._sessions.values()), now_ns)
-
-    def _set_time(self, now_ns: int) -> None:
-        self.trading.unix_s = (now_ns + self._offset_ns) / 1e9
-
-    # methods
-
-    def _call(self, session: Session, method: str, params: dict[str, Any], now_ns: int, snapshots: list[bytes]) -> Any:
-        if method in ("public/subscribe", "private/subscribe"):
-            return self._subscribe(session, method, params, now_ns, snapshots)
-        if method in ("unsubscribe", "public/unsubscribe", "private/unsubscribe"):
-            return [name for name in _channels(params) if session.channels.pop(name, None) is not None]
-        if method == "public/login":
-            return self._login(session, params, now_ns)
-        if method.startswith("public/"):
-            return self._public(method, params)
-        if not method.startswith("private/"):
-            raise Refusal(UNKNOWN_METHOD, f"unknown method `{method}`")
-        if not session.logged_in:
-            raise Refusal(NOT_LOGGED_IN, "not logged in")
-        return self._private(session, method, params, now_ns)
-
-    def _login(self, session: Session, params: dict[str, Any], now_ns: int) -> dict[str, Any]:
-        account = params.get("account")
-        if account not in (None, ACCOUNT):
-            raise Refusal(AUTHENTICATION_FAILED, "authentication failed: unknown account")
-        self._check_token(protocol.text_of(params, "token"), self.trading.unix_s)
-        session.logged_in = True
-        if self._until_login:
-            self.release(now_ns)
-        return {"account_number": ACCOUNT}
-
-    def _public(self, method: str, params: dict[str, Any]) -> Any:
-        if method == "public/system_info":
-            return {"environment": "testnet", "api_version": "2.59.0", "banners": []}
-        if method in ("public/instruments", "public/all_instruments"):
-            return [self.instrument.listing]
-        if method == "public/index":
-            if protocol.text_of(params, "underlying") != self.instrument.underlying:
-                raise Refusal(UNKNOWN_INSTRUMENT, "unknown underlying")
-            return self._feeds.index()
-        readers: dict[str, Callable[[], Any]] = {
-            "public/instrument": lambda: self.instrument.listing,
-            "public/ticker": self._feeds.ticker,
-            "public/book": self._feeds.book_rpc,
-        }
-        if method not in readers:
-            raise Refusal(UNKNOWN_METHOD, f"unknown method `{method}`")
-        if protocol.text_of(params, "instrument_name") != self.instrument.name:
-            raise Refusal(UNKNOWN_INSTRUMENT, "unknown instrument")
-        return readers[method]()
-
-    def _private(self, session: Session, method: str, params: dict[str, Any], now_ns: int) -> Any:
-        trading = self.trading
-        if method in MATCHING:
-            session.matching.take(now_ns)
-            if method == "private/amend":
-                return trading.amend(session, params)
-            direction = method.partition("/")[2]
-            if direction == "insert":
-                direction = protocol.choice_of(params, "direction", ("buy", "sell"), "")
-            return trading.insert(session, params, direction)
-        if method in ("private/cancel", "private/cancel_all", "private/cancel_session"):
-            session.cancels.take(now_ns)
-            if method == "private/cancel":
-                return trading.cancel(session, params)
-            if method == "private/cancel_all":
-                return trading.cancel_where("client_bulk_cancel")
-            if session.persistent:
-                raise Refusal(PERSISTENT_SESSION, "session is persistent")
-            trading.cancel_where("session_end", session)
-            return None
-        if method == "private/set_cancel_on_disconnect":
-            timeout_s = protocol.number_of(params, "timeout_secs")
-            if timeout_s <= 0:
-                raise Refusal(INVALID_REQUEST, "timeout_secs must be positive")
-            return {"message_rate": session.arm(timeout_s, now_ns)}
-        if method in ("private/mass_quote", "private/set_mm_protection", "private/cancel_mass_quote"):
-            raise Refusal(NO_MASS_QUOTES, "mass quoting is not enabled")
-        return self._query(method, params)
-
-    def _query(self, method: str, params: dict[str, Any]) -> Any:
-        trading, instrument = self.trading, self.instrument
-        if method == "private/open_orders":
-            return [order.message(instrument, "existing", order.fills) for order in trading.orders.values()]
-        if method == "private/portfolio":
-            return trading.account.portfolio(instrument.name, trading.index, trading.index)
-        if method == "private/account_summary":
-            return trading.account.summary(trading.index)
-        if method == "private/trade_history":
-            return {"trades": _page(trading.history, params), "bookmark": None}
-        if method == "private/order_history":
-            closed = [_closed(order, instrument) for order in trading.closed if order.filled_lots]
-            return {"orders": _page(closed, params), "bookmark": None}
-        raise Refusal(UNKNOWN_METHOD, f"unknown method `{method}`")
-
-    def _subscribe(
-        self, session: Session, method: str, params: dict[str, Any], now_ns: int, snapshots: list[bytes]
-    ) -> list[str]:
-        private = method == "private/subscribe"
-        if private and not session.logged_in:
-            raise Refusal(NOT_LOGGED_IN, "not logged in")
-        accepted = []
-        for name in _channels(params):
-            interval_ns = self._feeds.interval_ns(name, private=private)
-            if interval_ns is None:
+            if not session.timeout_ns or session.expired:
                 continue
-            accepted.append(name)
-            session.channels[name] = now_ns
-            snapshots += self._feeds.snapshot(name, session)
-        return accepted
+            if self.clock.now_ns - session.heard_ns > session.timeout_ns:
+                session.expired = True
+                self.trading.cancel_where("session_end", session=session)
+                self.to_close.append(session.number)
+            else:
+                self._expect(session)
 
 
-def _channels(params: dict[str, Any]) -> list[str]:
-    channels = params.get("channels")
-    if not isinstance(channels, list) or not all(isinstance(name, str) for name in channels):
-        raise Refusal(INVALID_REQUEST, "request parsing error: channels must be an array of strings")
-    return list(dict.fromkeys(channels))
+def account_numbers(count: int) -> list[str]:
+    """Numbers of the accounts that an exchange opens with."""
+    return [f"A{number:09d}" for number in range(1, count + 1)]
 
 
-def _page(items: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
-    limit = params.get("limit", 1000)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
-        raise Refusal(INVALID_REQUEST, "limit must be between 1 and 1000")
-    low, high = params.get("time_low", 0), params.get("time_high", 1e12)
-    chosen = [item for item in items if low <= item.get("time", item.get("create_time", 0)) <= high]
-    if params.get("sort") == "ascending":
-        return chosen[:limit]
-    return chosen[::-1][:limit]
+def key_ids(count: int) -> list[str]:
+    """Names of the keys of these accounts, in their order."""
+    return [f"K{number:09d}" for number in range(1, count + 1)]
 
 
-def _closed(order: ClientOrder, instrument: Listed) -> dict[str, Any]:
-    said = order.message(instrument, "existing", order.fills[-8:])
-    for name in ("remaining_amount", "change_reason", "time_in_force", "persistent"):
-        del said[name]
-    return said
+__all__ = ["Contract", "Exchange", "Output", "account_numbers", "key_ids"]

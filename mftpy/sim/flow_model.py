@@ -99,7 +99,7 @@ class ModelFlow:
             first = near[-1] // grid * grid
             far = [first - side * step * grid for step in range(1, depth // grid + 1)]
             wanted[side] = {price: self._size(price) for price in (*near, *far) if price > 0}
-        market.set_index((touch[BUY] + touch[SELL]) * instrument.tick / 2)
+        market.set_index((touch[BUY] + touch[SELL]) * instrument.tick_units // 2)
         market.set_background(wanted)
 
     def _size(self, price_ticks: int) -> int:

@@ -171,4 +171,4 @@ class RecordingFlow:
     def _index(self, market: Market) -> None:
         bid, ask = self._best(BUY), self._best(SELL)
         if bid is not None and ask is not None:
-            market.set_index((bid + ask) * market.instrument.tick / 2)
+            market.set_index((bid + ask) * market.instrument.tick_units // 2)

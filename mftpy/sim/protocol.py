@@ -21,6 +21,7 @@ AUTHENTICATION_FAILED: Final = 19
 INSUFFICIENT_MARGIN: Final = 24
 BAD_TIME_IN_FORCE: Final = 25
 UNKNOWN_METHOD: Final = 31
+INVALID_STATE: Final = 37
 COLLAR_BREACH: Final = 43
 UNBOUNDED_MARKET_ORDER: Final = 45
 TOO_MANY_ORDERS: Final = 49
@@ -33,35 +34,40 @@ _decoder: Final = msgspec.json.Decoder()
 
 
 class Refusal(Exception):  # noqa: N818 (an answer to the client, not a failure of ours)
-    """The answer to a request is this error."""
+    """The answer to a request is this error.
 
-    def __init__(self, code: int, message: str) -> None:
+    Attributes
+    ----------
+    request_id : object
+        Of a request that could not be read further than its id; else None, and the caller knows it.
+    """
+
+    def __init__(self, code: int, message: str, request_id: Any = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.request_id = request_id
 
 
 def read_request(payload: bytes | str) -> tuple[Any, str, dict[str, Any]]:
-    """Return (id, method, params) of a request; raises `Refusal` with code 6 and the id as `Refusal.id` unknown."""
+    """Return (id, method, params) of a request; raises `Refusal` with code 6, and with the id if that could be read."""
     try:
         request = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refusal(INVALID_REQUEST, f"request parsing error: {error}") from error
-    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
-        raise Refusal(INVALID_REQUEST, "request parsing error: missing field `method`")
-    params = request.get("params", {})
+    if not isinstance(request, dict):
+        raise Refusal(INVALID_REQUEST, "request parsing error: not an object")
+    request_id = request.get("id")
+    if isinstance(request_id, dict | list):
+        raise Refusal(INVALID_REQUEST, "request parsing error: id must be a scalar")
+    if isinstance(request_id, int) and not -(2**63) <= request_id < 2**64:
+        raise Refusal(INVALID_REQUEST, "request parsing error: id does not fit 64 bits")
+    method, params = request.get("method"), request.get("params")
+    if not isinstance(method, str):
+        raise Refusal(INVALID_REQUEST, "request parsing error: missing field `method`", request_id)
     if not isinstance(params, dict):
-        raise Refusal(INVALID_REQUEST, "request parsing error: params must be an object")
-    return request.get("id"), request["method"], params
-
-
-def request_id(payload: bytes | str) -> Any:
-    """Return the id of a request that may be malformed otherwise."""
-    try:
-        request = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return request.get("id") if isinstance(request, dict) else None
+        raise Refusal(INVALID_REQUEST, "request parsing error: missing field `params`, an object", request_id)
+    return request_id, method, params
 
 
 def result(number: Any, value: Any) -> bytes:
@@ -95,7 +101,9 @@ def choice_of(params: Mapping[str, Any], name: str, choices: tuple[str, ...], de
     """Return a parameter out of a few."""
     value = params.get(name, default)
     if value not in choices:
-        raise Refusal(INVALID_REQUEST, f"request parsing error: unknown variant `{value}`, expected one of {choices}")
+        raise Refusal(
+            INVALID_REQUEST, f"request parsing error: unknown variant `{value!s:.64}`, expected one of {choices}"
+        )
     return str(value)
 
 
@@ -110,6 +118,8 @@ def flag_of(params: Mapping[str, Any], name: str) -> bool:
 def number_of(params: Mapping[str, Any], name: str) -> int | float:
     """Return a parameter that must be a finite number."""
     value = params.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
         raise Refusal(INVALID_REQUEST, f"request parsing error: missing field `{name}`")
     return value

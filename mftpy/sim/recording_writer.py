@@ -11,13 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from mftpy.errors import ConfigError
-from mftpy.sim.accounts import Account
+from mftpy.sim.clearing import Clearing, FeeRates
+from mftpy.sim.clock import Clock
+from mftpy.sim.contract import Contract
 from mftpy.sim.flow import Market
 from mftpy.sim.flow_model import STEP_NS, ModelFlow
 from mftpy.sim.instrument import Listed
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.settings import ExchangeSettings
-from mftpy.sim.trading import Trading
+from mftpy.sim.marking import Underlying
+from mftpy.sim.money import UNIT, decimal_units
+from mftpy.sim.trading import Rules, Trading
 
 START_UNIX_NS: Final = 1_700_000_000_000_000_000
 """A fixed date, so that the same seed gives the same bytes."""
@@ -28,8 +32,8 @@ UPDATES_BEFORE_SNAPSHOT: Final = 3
 class _Lines:
     """The lines of a recording, made from the book of `Trading`."""
 
-    def __init__(self, trading: Trading, symbol: str) -> None:
-        self._trading = trading
+    def __init__(self, contract: Contract, symbol: str) -> None:
+        self._contract = contract
         self._symbol = symbol
         self._last_id = 1_000
         self._shown: dict[tuple[int, int], int] = {}
@@ -43,14 +47,14 @@ class _Lines:
         return self._line({"stream": f"{self._symbol.lower()}@{name}", "data": data})
 
     def _price(self, ticks: int) -> str:
-        return _text(ticks * self._trading.instrument.tick)
+        return _text(ticks * self._contract.listed.tick)
 
     def _size(self, lots: int) -> str:
-        return _text(lots * self._trading.instrument.lot)
+        return _text(lots * self._contract.listed.lot)
 
     def snapshot(self) -> bytes:
         """The answer of the REST depth snapshot."""
-        book = self._trading.book
+        book = self._contract.book
         sides = {
             name: [[self._price(price), self._size(book.size(side, price))] for price in book.prices(side)]
             for name, side in (("bids", BUY), ("asks", SELL))
@@ -59,8 +63,8 @@ class _Lines:
 
     def changes(self) -> list[bytes]:
         """Trades, the depth update and the bookTicker of one step; nothing where nothing has changed."""
-        trading, lines = self._trading, []
-        for price, lots, side in trading.prints:
+        trading, lines = self._contract, []
+        for price, lots, side, _ in trading.prints:
             data = {"e": "trade", "s": self._symbol, "p": self._price(price), "q": self._size(lots), "m": side == SELL}
             lines.append(self._stream("trade", data))
         trading.prints.clear()
@@ -114,10 +118,12 @@ def write_recording(path: str, seconds: float, settings: ExchangeSettings) -> No
     if target.exists():
         raise ConfigError(f"{path} exists; remove it or name another file")
     tick, lot = Fraction(repr(settings.tick_size or 0.1)), Fraction(repr(settings.lot_size or 0.001))
-    instrument = Listed(settings.instrument, settings.underlying, tick, lot, START_UNIX_NS / 1e9)
-    trading = Trading(instrument, Account(Fraction(0), tick, lot), Fraction(0), Fraction(0))
-    market, flow = Market(trading), ModelFlow(settings)
-    lines = _Lines(trading, settings.underlying)
+    listed = Listed(settings.instrument, "perpetual", settings.underlying, int(tick * UNIT), int(lot * UNIT))
+    contract = Contract(listed, Underlying(settings.underlying, decimal_units(settings.initial_price)))
+    clock = Clock(START_UNIX_NS, START_UNIX_NS)
+    trading = Trading(Clearing(clock, [], FeeRates(0, 0)), [contract], Rules())
+    market, flow = Market(trading, contract), ModelFlow(settings)
+    lines = _Lines(contract, settings.underlying)
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         # mtime and name are left out of the gzip header: the same seed gives the same bytes

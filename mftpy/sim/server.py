@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +22,7 @@ from websockets.protocol import Event
 
 from mftpy.errors import MftpyError, ResourceError
 from mftpy.sim.exchange import Exchange, Output
-from mftpy.sim.flow import Flow
-from mftpy.sim.flow_model import ModelFlow
-from mftpy.sim.flow_recording import RecordingFlow
 from mftpy.sim.keys import Keys
-from mftpy.sim.recording import Recording
 from mftpy.sim.settings import ExchangeSettings
 
 log = logging.getLogger(__name__)
@@ -48,15 +44,6 @@ class ReadyInfo:
     private_key_pem: bytes = field(repr=False)
 
 
-def make_flow(settings: ExchangeSettings) -> tuple[ExchangeSettings, Flow]:
-    """Return the flow that the settings ask for, and the settings with what it found out."""
-    if settings.flow == "recording":
-        recording = Recording(settings.recording or "", settings.tick_size, settings.lot_size)
-        found = {"tick_size": float(recording.tick_size), "lot_size": float(recording.lot_size)}
-        return replace(settings, **found), RecordingFlow(recording, settings.speed)  # type: ignore[arg-type]
-    return settings, ModelFlow(settings)
-
-
 class Heard(ServerConnection):
     """A connection that tells of every frame, pings included: to the exchange each is a sign of life."""
 
@@ -73,8 +60,7 @@ class Shell:
     """Connections, their send queues, and the clock."""
 
     def __init__(self, settings: ExchangeSettings, keys: Keys, *, until_login: bool) -> None:
-        settings, flow = make_flow(settings)
-        self.exchange = Exchange(settings, flow, keys.check, time.monotonic_ns(), time.time_ns())
+        self.exchange = Exchange(settings, keys, time.monotonic_ns(), time.time_ns())
         if settings.flow == "recording":
             self.exchange.hold(until_login=until_login)
         self._connections: dict[int, ServerConnection] = {}
@@ -159,7 +145,8 @@ async def _serve(
 ) -> None:
     keys = Keys()
     key_id = "K000000001"
-    pem = keys.make(key_id)
+    pem = keys.make(key_id, "A000000001")
+    keys.make("K000000002", "A000000002")
     shell = Shell(settings, keys, until_login=until_login)
     server = await _listen(shell, port)
     number = server.sockets[0].getsockname()[1]
@@ -197,7 +184,7 @@ def exchange_main(settings: ExchangeSettings, port: int, conn: Connection) -> No
                 if said[0] == "stop":
                     return
                 shell.exchange.release(time.monotonic_ns())  # "play": everybody is ready for what was recorded
-            flow = shell.exchange.flow
+            flow = shell.exchange.flows[0]
             if flow.failure is not None and not told:
                 told = True  # and serve on: what rests must still be cancelled
                 conn.send(("error", flow.failure.exit_code, str(flow.failure), ""))
@@ -239,7 +226,7 @@ def serve_alone(
         told = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, told.set)
-        while not told.is_set() and not shell.exchange.flow.finished:
+        while not told.is_set() and not shell.exchange.flows[0].finished:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), 0.2)
 

@@ -22,7 +22,7 @@ class ExchangeSettings:
     seed : int
     instrument : str
     tick_size, lot_size : float or None
-        Quote currency and coins; None: the recording's own.
+        Of `instrument`, in quote currency and coins; None: its own, or the recording's.
     sigma_usd_sqrt_s, A_per_s, k_per_usd : float
         Of the model flow: volatility of the mid; arrivals per second and side; decay of their reach per USD.
     maker_fee_rate, taker_fee_rate : float
@@ -31,13 +31,21 @@ class ExchangeSettings:
     recording : str or None
     speed : float
         How many times faster than recorded.
+    accounts : int
+        So many accounts, each with a key of its own.
+    amend_keeps_post_only : bool
+        An amended post-only order stays post-only; no source states whether it does.
+    funding_dampener_bps : float
+        Funding counts what of the premium lies beyond so many basis points of the index.
+    most_open_orders : int
+        Of one account.
     """
 
     flow: str = "model"
     seed: int = 1
     instrument: str = "BTC-PERPETUAL"
-    tick_size: float | None = 0.1
-    lot_size: float | None = 0.001
+    tick_size: float | None = None
+    lot_size: float | None = None
     sigma_usd_sqrt_s: float = 8.0
     A_per_s: float = 1.5
     k_per_usd: float = 0.1
@@ -47,6 +55,10 @@ class ExchangeSettings:
     initial_cash: float = 100_000.0
     recording: str | None = None
     speed: float = 1.0
+    accounts: int = 2
+    amend_keeps_post_only: bool = False
+    funding_dampener_bps: float = 0.0
+    most_open_orders: int = 1000
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:

@@ -196,10 +196,12 @@ class Exchange:
     ] = ""
     speed: Annotated[float, Key("How many times faster than recorded a recording is played.", above=0, most=1000)] = 1.0
     tick_size: Annotated[
-        float | Literal["auto"], Key('Price step; "auto": the instrument'"'"'s own, or the one found in the recording.', "USD", above=0)
+        float | Literal["auto"],
+        Key('Price step; "auto": what is listed, or the one found in the recording.', "USD", above=0),
     ] = "auto"
     lot_size: Annotated[
-        float | Literal["auto"], Key('Size step; "auto": 0.001, or the one found in the recording.', "coins", above=0)
+        float | Literal["auto"],
+        Key('Size step; "auto": what is listed, or the one found in the recording.', "coins", above=0),
     ] = "auto"
     port: Annotated[int, Key("Loopback port it listens on; 0 for any free one.", least=0, most=65535)] = 0
 
@@ -264,7 +266,7 @@ class Config:
     def exchange_arguments(self) -> dict[str, Any]:
         """Keyword arguments for `mftpy.sim.settings.ExchangeSettings`, under its names and units.
 
-        Steps that are "auto" are left out for the model flow, which has its own, and None for a recording.
+        Steps that are "auto" are left out: the exchange knows its own, or finds the recording's.
         """
         exchange = self.exchange
         arguments: dict[str, Any] = {
@@ -285,6 +287,4 @@ class Config:
             value = getattr(exchange, name)
             if not isinstance(value, str):
                 arguments[name] = value
-            elif exchange.flow == "recording":
-                arguments[name] = None
         return arguments

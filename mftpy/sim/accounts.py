@@ -1,6 +1,6 @@
 """Positions and money of one account, exact: whole numbers until they are written into a message.
 
-What an account has is `cash` plus what its positions are worth at the mark, less the funding that has run up. Cash takes
+An account has its `cash` and what its positions are worth at the mark, less the funding that has run up. Cash takes
 realised profit, fees and funding at once. ``cash - sum of start_value`` changes by nothing but the values of trades,
 fees and funding: over all accounts (the background's too) and the exchange's own fees its sum never changes.
 """
@@ -158,7 +158,7 @@ class Account:
         return self.cash + self.unrealised()
 
     def required(self, contract: Contract | None = None, side: int = 0, more: int = 0) -> int:
-        """Initial margin: 5 % of the mark's value of each contract's worst case; with `more` lots on one side of one."""
+        """Initial margin: 5 % of the value of each contract's worst case at the mark; with `more` lots on a side of one."""
         total = 0
         for name, position in self.positions.items():
             one = self.contracts[name]

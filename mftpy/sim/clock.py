@@ -11,7 +11,7 @@ class Clock:
     now_ns : int
         Monotonic; set by the exchange to the time of the event at hand.
     offset_ns : int
-        Unix time less monotonic time. Messages and the check of logins use their sum: moving it is a clock that is wrong.
+        Unix time less monotonic time. Messages and the check of logins use their sum: moving it makes a wrong clock.
     """
 
     __slots__ = ("now_ns", "offset_ns")

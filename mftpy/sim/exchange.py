@@ -91,7 +91,7 @@ class Exchange:
         self.clock.offset_ns = self._offset_ns + value
 
     def hold(self, *, until_login: bool) -> None:
-        """Keep the flows at their first book until `release`, or until somebody logs in: nobody misses the beginning."""
+        """Keep the flows at their first book until `release`, or until somebody logs in: nobody misses its start."""
         self._held, self._until_login = True, until_login
 
     def release(self, now_ns: int) -> None:
@@ -146,7 +146,7 @@ class Exchange:
         return min(due for due in self._dues() if due is not None)
 
     def announce_reconnect(self, now_ns: int) -> list[Output]:
-        """Tell subscribers of ``system`` that all connections will be closed; the caller closes them, 10 s later or more."""
+        """Tell subscribers of ``system`` that connections will be closed; the caller closes them, 10 s later or more."""
         return self._run_to(now_ns) + self.feeds.announce_reconnect()
 
     def replay_existing(self, number: int, now_ns: int) -> list[Output]:

@@ -82,7 +82,9 @@ def _names(params: Mapping[str, Any], name: str) -> set[str] | None:
 def instruments(listed: Iterable[Listed], params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Answer ``public/instruments``: those that can be traded, by the filters given."""
     params = given(params)
-    kinds = _TYPES[choice_of(params, "instrument_type", tuple(_TYPES), "futures")] if "instrument_type" in params else None
+    kinds = (
+        _TYPES[choice_of(params, "instrument_type", tuple(_TYPES), "futures")] if "instrument_type" in params else None
+    )
     wanted = {name: params[name] for name in ("underlying", "expiry_date") if name in params}
     return [
         said

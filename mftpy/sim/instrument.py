@@ -14,7 +14,7 @@ SETTLEMENT_HOUR: Final = 8
 """Hour (UTC) of the daily settlement and of every expiry."""
 
 _LARGEST: Final = 1e15
-_MONTHS: Final = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+_MONTHS: Final = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def next_quarter(unix_s: float) -> int:
     for ahead in range(8):
         year, quarter = divmod(today.year * 4 + (today.month - 1) // 3 + ahead, 4)
         after = date(year + (quarter == 3), (quarter * 3 + 3) % 12 + 1, 1)
-        friday = next(after - timedelta(days=back) for back in range(1, 8) if (after - timedelta(days=back)).weekday() == 4)
+        friday = next(
+            after - timedelta(days=back) for back in range(1, 8) if (after - timedelta(days=back)).weekday() == 4
+        )
         expiry = datetime(friday.year, friday.month, friday.day, SETTLEMENT_HOUR, tzinfo=UTC)
         if expiry - today >= timedelta(days=7):
             return int(expiry.timestamp())

@@ -43,7 +43,10 @@ class Keys:
             if public is None:
                 raise _failed("unknown key")
             claims = jwt.decode(
-                token, public, algorithms=ALGORITHMS, options={"verify_iat": False, "verify_exp": False, "verify_nbf": False}
+                token,
+                public,
+                algorithms=ALGORITHMS,
+                options={"verify_iat": False, "verify_exp": False, "verify_nbf": False},
             )
         except (jwt.PyJWTError, ValueError, RecursionError) as error:  # PyJWT lets some of what it is fed through
             raise _failed(type(error).__name__) from error

@@ -81,7 +81,7 @@ class Marking:
     listed : Listed
     underlying : Underlying
     dampener_units : int
-        Funding counts only what of the premium lies beyond this, in 1e-8 quote currency per 1.0 of the index; 0 for none.
+        Funding counts only what of the premium lies beyond this fraction of the index, in 1e-8; 0 for none.
 
     Attributes
     ----------

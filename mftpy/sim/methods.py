@@ -37,9 +37,7 @@ Params = dict[str, Any]
 class Methods:
     """Finds and calls what a request asks for."""
 
-    def __init__(
-        self, trading: Trading, feeds: Feeds, daily: Daily, keys: Keys, banners: list[dict[str, Any]]
-    ) -> None:
+    def __init__(self, trading: Trading, feeds: Feeds, daily: Daily, keys: Keys, banners: list[dict[str, Any]]) -> None:
         self._trading = trading
         self._feeds = feeds
         self._daily = daily
@@ -80,7 +78,7 @@ class Methods:
         }
 
     def call(self, session: Session, method: str, params: Params, snapshots: list[bytes]) -> Any:
-        """Return the result of a request; raises `Refusal`. What a new subscription shows at once goes to `snapshots`."""
+        """Return the result of a request; raises `Refusal`. What a new subscription shows at once goes to snapshots."""
         if method in self._public:
             return self._public[method](params)
         if method == "public/login":

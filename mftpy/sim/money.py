@@ -1,4 +1,4 @@
-"""Whole numbers for prices, sizes and money: nothing in the exchange's core is a float until it is written into a message.
+"""Whole numbers for prices, sizes and money: the exchange's core has no float until it is written into a message.
 
 A price is in units of 1e-8 quote currency, a size in units of 1e-8 coins, as fine as the protocol's eight decimals;
 money is their product, in units of 1e-16, so that price times size is exact.
@@ -31,11 +31,11 @@ def half_even(numerator: int, denominator: int) -> int:
 
 def decimal_units(value: float | int) -> int:
     """Return the decimal that a number in a setting stands for, in units of 1e-8."""
-    return int(round(Fraction(repr(value)) * UNIT))
+    return round(Fraction(repr(value)) * UNIT)
 
 
 def rounded_units(value: float | int) -> int:
-    """Return a finite number of a client's, rounded to eight decimals, in units of 1e-8; a half goes to the even one."""
+    """Return a finite number of a client's, rounded to eight decimals (a half to the even one), in units of 1e-8."""
     if isinstance(value, int):
         return value * UNIT
     product = value * UNIT

@@ -118,8 +118,10 @@ def flag_of(params: Mapping[str, Any], name: str) -> bool:
 def number_of(params: Mapping[str, Any], name: str) -> int | float:
     """Return a parameter that must be a finite number."""
     value = params.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or (
-        isinstance(value, float) and not math.isfinite(value)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
     ):
         raise Refusal(INVALID_REQUEST, f"request parsing error: missing field `{name}`")
     return value

@@ -17,10 +17,10 @@ from mftpy.sim.contract import Contract
 from mftpy.sim.flow import Market
 from mftpy.sim.flow_model import STEP_NS, ModelFlow
 from mftpy.sim.instrument import Listed
-from mftpy.sim.matching import BUY, SELL
-from mftpy.sim.settings import ExchangeSettings
 from mftpy.sim.marking import Underlying
+from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import UNIT, decimal_units
+from mftpy.sim.settings import ExchangeSettings
 from mftpy.sim.trading import Rules, Trading
 
 START_UNIX_NS: Final = 1_700_000_000_000_000_000

@@ -278,9 +278,9 @@ class Trading:
         if value > self.rules.most_side_value:
             raise Refusal(TOO_LARGE_IN_ALL, "total order size too large")
         position = account.position(contract)
-        if position.worst_lots(side, more) > position.worst_lots():
-            if account.required(contract, side, more) > account.equity():
-                raise Refusal(INSUFFICIENT_MARGIN, "insufficient margin")
+        grows = position.worst_lots(side, more) > position.worst_lots()
+        if grows and account.required(contract, side, more) > account.equity():
+            raise Refusal(INSUFFICIENT_MARGIN, "insufficient margin")
 
     @staticmethod
     def _stand_behind(order: ClientOrder) -> bool:

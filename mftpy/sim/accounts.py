@@ -158,7 +158,7 @@ class Account:
         return self.cash + self.unrealised()
 
     def required(self, contract: Contract | None = None, side: int = 0, more: int = 0) -> int:
-        """Initial margin: 5 % of the value of each contract's worst case at the mark; with `more` lots on a side of one."""
+        """Initial margin: 5 % of each contract's worst case at the mark; with `more` lots on one side of one."""
         total = 0
         for name, position in self.positions.items():
             one = self.contracts[name]

@@ -146,7 +146,7 @@ class Exchange:
         return min(due for due in self._dues() if due is not None)
 
     def announce_reconnect(self, now_ns: int) -> list[Output]:
-        """Tell subscribers of ``system`` that connections will be closed; the caller closes them, 10 s later or more."""
+        """Tell subscribers of ``system`` that connections will be closed: the caller does it, 10 s later or more."""
         return self._run_to(now_ns) + self.feeds.announce_reconnect()
 
     def replay_existing(self, number: int, now_ns: int) -> list[Output]:

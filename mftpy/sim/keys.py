@@ -26,11 +26,15 @@ class Keys:
     def make(self, key_id: str, account: str) -> bytes:
         """Make a key pair for an account; returns the private key in PEM, which is kept nowhere else."""
         private = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-        self._public[key_id] = private.public_key()
-        self._accounts[key_id] = account
+        self.add(key_id, account, private.public_key())
         return private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+
+    def add(self, key_id: str, account: str, public: rsa.RSAPublicKey) -> None:
+        """Let a key log in to an account."""
+        self._public[key_id] = public
+        self._accounts[key_id] = account
 
     def check(self, token: str, unix_s: float) -> str:
         """Return the account of a valid token; raises `Refusal` with code 19 and the reason.

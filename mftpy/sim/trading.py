@@ -248,19 +248,12 @@ class Trading:
 
     @staticmethod
     def _bounded(order: ClientOrder, price_ticks: int | None, collar: str) -> int | None:
-        """Return the limit with the collar applied; None for a market order that needs none."""
+        """Return the limit with the collar applied; a market order's is infinite."""
         if collar == "ignore":
             return price_ticks
         contract, side = order.contract, order.side
         bound = contract.collar_high_ticks if side > 0 else contract.collar_low_ticks
-        if price_ticks is None:
-            if collar == "clamp":
-                return bound
-            plan = contract.book.plan(side, None, order.total_lots, _anything)
-            beyond = bool(plan) and side * (plan[-1].price_ticks - bound) > 0
-        else:
-            beyond = side * (price_ticks - bound) > 0
-        if not beyond:
+        if price_ticks is not None and side * (price_ticks - bound) <= 0:
             return price_ticks
         if collar == "clamp":
             return bound

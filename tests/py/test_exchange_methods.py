@@ -35,10 +35,10 @@ def test_every_example_of_a_request_is_answered_in_kind():
             params["instrument_name"] = next(iter(set(box.exchange.trading.contracts) - {PERPETUAL}))
         if method == "public/login":
             params.update(token=box.token(), account="A000000001")
-        if "client_order_id" in params and method != "private/insert":
+        if method in ("private/amend", "private/cancel"):
             client.buy(60_000, 0.1, client_order_id=params["client_order_id"])
-        if method == "private/insert":  # the example's price is far below this market
-            params["price"] = box.bid - 100
+        if method in ("private/insert", "private/buy"):  # the example's price is far below this market
+            params.update(price=box.bid - 100)
         if method == "private/amend":
             params["price"] = box.bid - 200
         if method == "unsubscribe":
@@ -123,12 +123,11 @@ def test_an_instrument_that_is_unknown_is_code_5_and_one_that_is_missing_6(box, 
 def test_histories_are_filtered_sorted_and_paged(box):
     client, other = box.connect(0, timeout_s=1000), box.connect(1, timeout_s=1000)
     other.sell(box.ask + 9, 5, client_order_id=1)
-    box.market().set_background({BUY: {60_000: 1}, SELL: {}})
     times = []
     for number in range(7):
-        client.call(
-            "private/buy", instrument_name=PERPETUAL, amount=0.1, order_type="market", label=f"L{number % 2}"
-        )  # fmt: skip
+        box.market().set_background({BUY: {60_000: 1}, SELL: {}})
+        market_order = {"instrument_name": PERPETUAL, "amount": 0.1, "order_type": "market"}
+        client.call("private/buy", label=f"L{number % 2}", **market_order)
         times.append(box.unix_s)
         box.pass_s(1.0)
     trades = client.call("private/trade_history", sort="ascending")["trades"]

@@ -1,8 +1,9 @@
 """Positions and money of one account, exact: whole numbers until they are written into a message.
 
 An account has its `cash` and what its positions are worth at the mark, less the funding that has run up. Cash takes
-realised profit, fees and funding at once. ``cash - sum of start_value`` changes by nothing but the values of trades,
-fees and funding: over all accounts (the background's too) and the exchange's own fees its sum never changes.
+realised profit, fees and funding at once. ``cash - sum of (start_value + funding run up)`` changes by nothing but the
+values of trades, fees and funding: over all accounts (the background's too) and the exchange's own fees its sum never
+changes.
 """
 
 from __future__ import annotations

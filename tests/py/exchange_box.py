@@ -211,3 +211,52 @@ class Box:
     def ask(self):
         """Best ask of the perpetual."""
         return self.best(SELL)
+
+
+def money_in_all(exchange):
+    """Return what must never change: cash less what positions are carried at and owe in funding; and the fees."""
+    clearing = exchange.clearing
+    total = clearing.fees
+    for account in (*clearing.accounts.values(), clearing.house):
+        total += account.cash
+        for name, position in account.positions.items():
+            total -= position.start_value
+            total -= account.contracts[name].marking.funding_of(position.lots, position.funding_entry)
+    return total
+
+
+def check_invariants(exchange):
+    """Check what holds between any two calls, whatever clients and markets did."""
+    clearing, trading = exchange.clearing, exchange.trading
+    everybody = (*clearing.accounts.values(), clearing.house)
+    for contract in trading.contracts.values():
+        book = contract.book
+        assert sum(account.position(contract).lots for account in everybody) == 0
+        bid, ask = book.best(BUY), book.best(SELL)
+        assert bid is None or ask is None or bid < ask
+        resting = {side: 0 for side in (BUY, SELL)}
+        for side in (BUY, SELL):
+            for price in book.prices(side):
+                line = list(book.queue(side, price))
+                assert line
+                assert sum(item.lots for item in line) == book.size(side, price) > 0
+                for item in line:
+                    resting[side] += item.lots
+                    order = item.owner
+                    if order is not None:
+                        assert order.resting is item
+                        assert (order.price_ticks, order.side, order.open_lots) == (price, side, item.lots)
+                        assert trading.orders[order.order_id] is order
+            assert resting[side] == book.total(side)
+    listed = [order for account in clearing.accounts.values() for order in account.orders.values()]
+    assert {order.order_id for order in listed} == set(trading.orders)
+    for order in listed:
+        assert order.delete_reason is None
+        assert order.resting is not None
+        assert 0 <= order.filled_lots < order.total_lots
+    for account in clearing.accounts.values():
+        for name, position in account.positions.items():
+            for side in (BUY, SELL):
+                mine = [order for order in account.orders.values() if order.side == side]
+                open_lots = sum(order.open_lots for order in mine if order.contract.listed.name == name)
+                assert position.open_lots[side] == open_lots

@@ -56,7 +56,7 @@ def check(name, message):
         found.validate(message)
 
 
-class Refused(AssertionError):
+class Refused(AssertionError):  # noqa: N818 (an answer, not a failure)
     """The exchange answered with an error."""
 
     def __init__(self, error):
@@ -234,7 +234,7 @@ def check_invariants(exchange):
         assert sum(account.position(contract).lots for account in everybody) == 0
         bid, ask = book.best(BUY), book.best(SELL)
         assert bid is None or ask is None or bid < ask
-        resting = {side: 0 for side in (BUY, SELL)}
+        resting = dict.fromkeys((BUY, SELL), 0)
         for side in (BUY, SELL):
             for price in book.prices(side):
                 line = list(book.queue(side, price))

@@ -41,10 +41,10 @@ OWN = [
 """What the mutations start from, beside the examples of the protocol's description when that is at hand."""
 
 ODD = [
-    None, True, False, 0, -1, 1, 1e-9, 0.0005, 3.0999999999999999, -0.0, 61_650.00000001, 1e308, -1e308, 5e-324, 2**31, 2**53 + 1,
-    2**63, 2**64, 10**40, "", "a", "0", "NaN", "buy", PERPETUAL, "ETH-PERPETUAL", "\u0000", "\u20ac" * 300, "x" * 5000, [], {},
-    [[]], [1, 2], {"a": {"b": []}}, ["session.orders"] * 1200, "book.BTC-PERPETUAL.none.all.raw", "clamp", "ignore",
-    "market", "immediate_or_cancel", "good_till_cancelled", "account", "customer", "disabled",
+    None, True, False, 0, -1, 1, 1e-9, 0.0005, 3.0999999999999999, -0.0, 61_650.00000001, 1e308, -1e308, 5e-324, 2**31,
+    2**53 + 1, 2**63, 2**64, 10**40, "", "a", "0", "NaN", "buy", PERPETUAL, "ETH-PERPETUAL", "\u0000", "\u20ac" * 300,
+    "x" * 5000, [], {}, [[]], [1, 2], {"a": {"b": []}}, ["session.orders"] * 1200, "book.BTC-PERPETUAL.none.all.raw",
+    "clamp", "ignore", "market", "immediate_or_cancel", "good_till_cancelled", "account", "customer", "disabled",
 ]  # fmt: skip
 NAMES = sorted(
     {name for request in OWN for name in request["params"]} | {"order_id", "legs", "time_low", "x", "direction"}

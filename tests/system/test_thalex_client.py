@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -204,3 +205,20 @@ def test_what_is_not_offered_is_answered_and_not_left_open(exchange):
                 await bot.result(7)
 
     run(scenario())
+
+
+def test_the_example_of_the_documentation_runs(exchange, tmp_path):
+    text = (ROOT / "docs" / "embedded-exchange.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    assert len(program.splitlines()) < 25
+    changed = program.replace("ws://127.0.0.1:8080/ws/api/v2", exchange.url)
+    assert changed != program
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "K000000001.pem").write_text(exchange.keys["K000000001"], encoding="ascii")
+    done = subprocess.run(
+        [sys.executable, "-c", changed], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'account_number': 'A000000001'" in done.stdout
+    assert "'status': 'open'" in done.stdout
+    assert "'status': 'cancelled'" in done.stdout

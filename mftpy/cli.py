@@ -76,7 +76,12 @@ def port(text: str) -> int:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="TOML file; see mftpy config init")
     parser.add_argument("--instrument", metavar="NAME", help="instrument to quote (default BTC-PERPETUAL)")
-    parser.add_argument("--recording", metavar="FILE", help="drive the embedded exchange from a recorded feed")
+    parser.add_argument(
+        "--recording",
+        metavar="FILE",
+        action="append",
+        help="drive the embedded exchange from a recorded feed; again for the file that follows it",
+    )
     parser.add_argument("--flow", choices=("model", "recording"), help="source of the embedded exchange's market")
     parser.add_argument("--seed", type=whole, metavar="N", help="seed of the embedded exchange's flow")
     parser.add_argument("--speed", type=positive, metavar="X", help="play a recording so many times faster")
@@ -113,6 +118,12 @@ def build_parser() -> Parser:
     exchange.add_argument("--port", type=port, default=None, metavar="N", help="loopback port (default: any free one)")
     exchange.add_argument("--keys", metavar="DIR", help="where the key pair is written")
     exchange.add_argument("--write-recording", metavar="FILE", help="write a recording of the model flow and end")
+    exchange.add_argument(
+        "--format",
+        choices=("usd-m", "coin-m", "spot"),
+        default="usd-m",
+        help="exchange whose streams it is in (default usd-m)",
+    )
     exchange.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="length of it (default 30)")
     exchange.set_defaults(action=_exchange)
 
@@ -209,7 +220,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "venue.instance": given.get("instance"),
         "exchange.flow": given.get("flow"),
         "exchange.seed": given.get("seed"),
-        "exchange.recording": None if given.get("recording") is None else str(Path(given["recording"]).absolute()),
+        "exchange.recording": _absolute(given.get("recording")),
         "exchange.speed": given.get("speed"),
         "exchange.tick_size": given.get("tick"),
         "exchange.lot_size": given.get("lot"),
@@ -217,6 +228,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "output.dir": given.get("out"),
         "output.json": given.get("json"),
     }
+
+
+def _absolute(paths: list[str] | None) -> list[str] | None:
+    return None if paths is None else [str(Path(path).absolute()) for path in paths]
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -244,10 +259,14 @@ def _exchange(options: argparse.Namespace) -> int:
     config = load(options.config, _overrides(options))
     settings = ExchangeSettings(**config.exchange_arguments())
     if options.write_recording is not None:
+        from mftpy.sim.recording_format import Kind
         from mftpy.sim.recording_writer import write_recording
 
-        write_recording(options.write_recording, options.seconds, settings)
-        say(f"wrote {options.write_recording}: {options.seconds:g} s of the model flow, seed {settings.seed}")
+        write_recording(options.write_recording, options.seconds, settings, Kind(options.format))
+        say(
+            f"wrote {options.write_recording}: {options.seconds:g} s of the model flow in {options.format} streams, "
+            f"seed {settings.seed}"
+        )
         return 0
     from mftpy.sim.server import ReadyInfo, serve_alone
 

@@ -182,9 +182,12 @@ def _as_kind(kind: Any, value: Any, key: Key) -> Any:
     if get_origin(kind) is Literal:
         return value if isinstance(value, str) and value in get_args(kind) else None
     if get_origin(kind) is tuple:
+        item_kind = get_args(kind)[0]
+        if item_kind is str and isinstance(value, str):
+            value = [value] if value else []
         if not isinstance(value, list | tuple):
             return None
-        items = tuple(_as_kind(int, item, key) for item in value)
+        items = tuple(_as_kind(item_kind, item, key) for item in value)
         return None if None in items or len(set(items)) < len(items) else items
     if kind is bool:
         return value if isinstance(value, bool) else None
@@ -206,7 +209,10 @@ def _expected(setting: _Setting) -> str:
         if get_origin(kind) is Literal:
             words.append(" or ".join(f'"{word}"' for word in get_args(kind)))
         elif get_origin(kind) is tuple:
-            words.append(f"a list of different whole numbers {_range(key)}")
+            if get_args(kind)[0] is str:
+                words.append("text without control characters, or a list of different ones")
+            else:
+                words.append(f"a list of different whole numbers {_range(key)}")
         elif kind is bool:
             words.append("true or false")
         elif kind is str:
@@ -382,5 +388,5 @@ def _toml(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]"
+        return f"[{', '.join(map(_toml, value))}]"
     return repr(value)

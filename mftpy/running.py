@@ -48,7 +48,8 @@ def flow_words(config: Config) -> str:
     if config.websocket_url is not None:
         return f"exchange at {config.websocket_url}"
     if config.exchange.flow == "recording":
-        return f"recording {Path(config.exchange.recording).name}  speed {config.exchange.speed:g}"
+        names = " ".join(Path(path).name for path in config.exchange.recording)
+        return f"recording {names}  speed {config.exchange.speed:g}"
     return f"flow {config.exchange.flow}  seed {config.exchange.seed}"
 
 

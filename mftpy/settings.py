@@ -192,8 +192,12 @@ class Exchange:
     initial_price: Annotated[float, Key("Model flow: mid at the start.", "USD", above=0)] = 61700.0
     initial_cash: Annotated[float, Key("Cash of the account at the start.", "USD", least=0, most=1e12)] = 100_000.0
     recording: Annotated[
-        str, Key("File of the recording flow, in hftbacktest's collector format. Naming one selects that flow.")
-    ] = ""
+        tuple[str, ...],
+        Key(
+            "File of the recording flow, in hftbacktest's collector format, or several to play one after another. "
+            "Naming one selects that flow."
+        ),
+    ] = ()
     speed: Annotated[float, Key("How many times faster than recorded a recording is played.", above=0, most=1000)] = 1.0
     tick_size: Annotated[
         float | Literal["auto"],

@@ -8,6 +8,9 @@ The rules by which our orders fill, stated honestly:
   fills the order. That size ahead also shrinks to the recorded size when that becomes smaller.
 - When the recorded book moves through an order (the opposite best reaches its price), it is filled at its price.
 - A client's taking order takes recorded size until the next depth update of that level.
+- A snapshot in the middle, where a file does not continue the one before, replaces the book; client orders stay, and
+  those that the new book has moved through are filled as above.
+- An event whose local timestamp is earlier than that of one before it is played at once.
 
 Best prices come from depth updates; bookTicker lines serve to check them and are not used.
 """
@@ -91,7 +94,17 @@ class RecordingFlow:
             self._next, self.failure = None, error
             return
         if self._next is None:
-            self.finished = "the end of the recording"
+            self.finished = "the end of the recording" + self._between()
+
+    def _between(self) -> str:
+        """Say what was not as in one unbroken recording."""
+        joins = self._recording.joins
+        left_out_ns = sum(join.silence_ns - join.played_ns for join in joins)
+        anew = sum(join.resynchronised for join in joins)
+        said = [f"{left_out_ns * 1e-9:,.1f} s of silence between its files left out"] if left_out_ns else []
+        if anew:
+            said.append(f"{anew} of its {len(joins) + 1} files begun anew from a snapshot")
+        return f" ({', '.join(said)})" if said else ""
 
     def _apply(self, market: Market, event: Any) -> bool:
         if isinstance(event, Depth):
@@ -102,7 +115,12 @@ class RecordingFlow:
         return False
 
     def _on_depth(self, market: Market, event: Depth) -> None:
-        for side, levels in ((BUY, event.bids), (SELL, event.asks)):
+        changes = {BUY: event.bids, SELL: event.asks}
+        if event.snapshot:  # what it does not hold is gone
+            for side, levels in changes.items():
+                held = {price for price, _ in levels}
+                changes[side] = [*levels, *((price, 0) for price in self._sides[side] if price not in held)]
+        for side, levels in changes.items():
             for price, lots in levels:
                 if lots:
                     self._sides[side][price] = lots
@@ -116,11 +134,11 @@ class RecordingFlow:
                 if best is None or side * (best - order.price_ticks) < 0:
                     break
                 market.fill(order, order.open_lots)
-        for side, levels in ((BUY, event.bids), (SELL, event.asks)):  # removals first: the sides may pass each other
+        for side, levels in changes.items():  # removals first: the sides may pass each other
             for price, lots in levels:
                 if not lots:
                     market.set_level(side, price, 0)
-        for side, levels in ((BUY, event.bids), (SELL, event.asks)):
+        for side, levels in changes.items():
             for price, lots in levels:
                 if lots:
                     market.set_level(side, price, lots)
@@ -145,10 +163,7 @@ class RecordingFlow:
                 if place is not None:
                     place.ahead -= used
                 left -= used
-            part = min(left, order.open_lots)
-            if part > 0:
-                left -= part
-                market.fill(order, part)
+            left -= market.fill(order, min(left, order.open_lots))
 
     def _register(self, market: Market) -> None:
         """Note what stands ahead of orders that have joined a line since the last step."""

@@ -28,7 +28,8 @@ class ExchangeSettings:
     maker_fee_rate, taker_fee_rate : float
         Fraction of index times amount.
     initial_price, initial_cash : float
-    recording : str or None
+    recording : tuple of str, or None
+        Its files, in their order.
     speed : float
         How many times faster than recorded.
     accounts : int
@@ -53,7 +54,7 @@ class ExchangeSettings:
     taker_fee_rate: float = 5e-4
     initial_price: float = 61_700.0
     initial_cash: float = 100_000.0
-    recording: str | None = None
+    recording: tuple[str, ...] | None = None
     speed: float = 1.0
     accounts: int = 2
     amend_keeps_post_only: bool = False

@@ -229,6 +229,8 @@ WRONG = [
     ("exchange.port", "65536"),
     ("exchange.port", "-1"),
     ("exchange.recording", '"two\\nlines"'),
+    ("exchange.recording", '["x.gz", "x.gz"]'),
+    ("exchange.recording", '["x.gz", 1]'),
     ("system.wait_mode", '"Spin"'),
     ("system.cores", "1"),
     ("system.cores", "[-1]"),
@@ -473,6 +475,8 @@ def test_a_contradiction_between_file_and_flag_names_both(write):
 def test_naming_a_recording_selects_its_flow(write):
     assert load(None, {"exchange.recording": "x.gz"}).exchange.flow == "recording"
     assert load(write('[exchange]\nrecording = "x.gz"\n')).exchange.flow == "recording"
+    assert load(write('[exchange]\nrecording = ["x.gz", "y.gz"]\n')).exchange.recording == ("x.gz", "y.gz")
+    assert load(write('[exchange]\nrecording = ""\n')).exchange.flow == "model"
 
 
 def test_the_position_limit_is_the_quoters_unless_it_is_set():
@@ -491,7 +495,8 @@ def test_the_exchange_s_arguments_are_in_its_units():
     assert arguments["recording"] is None
     assert "tick_size" not in arguments
     recorded = load(None, {"exchange.recording": "x.gz", "exchange.tick_size": 0.5}).exchange_arguments()
-    assert (recorded["recording"], recorded["tick_size"], recorded["lot_size"]) == ("x.gz", 0.5, None)
+    assert (recorded["recording"], recorded["tick_size"]) == (("x.gz",), 0.5)
+    assert "lot_size" not in recorded
 
 
 def test_check_says_what_a_file_changes(write):

@@ -19,11 +19,16 @@ def lines_of(path):
     return gzip.decompress(path.read_bytes()).splitlines(keepends=True)
 
 
-def test_a_recording_begins_when_all_are_ready_and_the_run_ends_with_it(start, written):
-    run = start("--recording", str(written), "--speed", "2")
+def test_a_recording_of_two_files_begins_when_all_are_ready_and_the_run_ends_with_it(start, written, tmp_path):
+    lines = lines_of(written)
+    paths = [tmp_path / "first.gz", tmp_path / "second.gz"]
+    for path, part in zip(paths, (lines[: len(lines) // 2], lines[len(lines) // 2 :]), strict=True):
+        path.write_bytes(gzip.compress(b"".join(part)))
+    run = start("--recording", str(paths[0]), "--recording", str(paths[1]), "--speed", "2")
     code, summary = run.end()
     assert code == 0, run.error
     run.settled(summary)
+    assert "recording first.gz second.gz" in run.output
     assert "the end of the recording" in run.output
     assert summary["flow"] == "recording"
     assert summary["seed"] is None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from mftpy.sim.accounts import Account
 from mftpy.sim.instrument import Listed
@@ -16,26 +16,19 @@ WINDOW_S: Final = 3 * 86_400
 """Longest window of ``public/all_instruments``, and its default."""
 
 _TYPES: Final = {"futures": ("perpetual", "future"), "options": (), "future_rolls": ()}
-Item = TypeVar("Item", TradeRecord, ClientOrder)
 
 
 def trade_history(account: Account, params: Mapping[str, Any]) -> dict[str, Any]:
     """Answer ``private/trade_history``."""
-    return _page("trades", account.trades, params, lambda one: one.time_s, lambda one: one.sequence)
+    return _page("trades", account.trades, params)
 
 
 def order_history(account: Account, params: Mapping[str, Any]) -> dict[str, Any]:
     """Answer ``private/order_history``."""
-    return _page("orders", account.closed, params, lambda one: one.close_time or 0.0, lambda one: int(one.order_id, 16))
+    return _page("orders", account.closed, params)
 
 
-def _page(
-    name: str,
-    items: Iterable[Item],
-    params: Mapping[str, Any],
-    time_of: Callable[[Item], float],
-    number_of_item: Callable[[Item], int],
-) -> dict[str, Any]:
+def _page(name: str, items: Iterable[TradeRecord | ClientOrder], params: Mapping[str, Any]) -> dict[str, Any]:
     params = given(params)
     limit = params.get("limit", MOST)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
@@ -51,23 +44,22 @@ def _page(
     if "bot_ids" in params:
         return {name: [], "bookmark": None}
 
-    def fits(one: Item) -> bool:
-        order = one.order if isinstance(one, TradeRecord) else one
+    def fits(one: TradeRecord | ClientOrder) -> bool:
+        order = one.whose
         return (
-            low <= time_of(one) <= high
+            low <= one.place[0] <= high
             and (instruments is None or one.contract.listed.name in instruments)
             and (orders is None or (order is not None and order.order_id in orders))
             and (direction is None or SIDE_NAMES[one.side] == direction)
             and (label is None or (order is not None and order.label == label))
         )
 
-    ordered = sorted(items, key=lambda one: (time_of(one), number_of_item(one)), reverse=not ascending)
+    ordered = sorted(items, key=lambda one: one.place, reverse=not ascending)
     chosen = [one for one in ordered if fits(one)]
     first = int(bookmark[:18]) if isinstance(bookmark, str) else 0
     page = chosen[first : first + limit]
     more = first + limit < len(chosen)
-    said = [one.message() if isinstance(one, TradeRecord) else one.historical() for one in page]
-    return {name: said, "bookmark": str(first + limit) if more else None}
+    return {name: [one.historical() for one in page], "bookmark": str(first + limit) if more else None}
 
 
 def _names(params: Mapping[str, Any], name: str) -> set[str] | None:

@@ -42,8 +42,9 @@ class Keys:
         A token is used up by a check that it passes: the next one of its key needs a later ``iat``.
         """
         try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            public = self._public.get(key_id) if isinstance(key_id, str) else None
+            kid = jwt.get_unverified_header(token).get("kid")
+            key_id = kid if isinstance(kid, str) else ""
+            public = self._public.get(key_id)
             if public is None:
                 raise _failed("unknown key")
             claims = jwt.decode(

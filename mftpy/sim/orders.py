@@ -95,6 +95,16 @@ class ClientOrder:
         """Order object of a snapshot: all fills that are known."""
         return self.message("existing", self.fills)
 
+    @property
+    def place(self) -> tuple[float, int]:
+        """Where it stands in a history: time of its end, then its number."""
+        return self.close_time or 0.0, int(self.order_id, 16)
+
+    @property
+    def whose(self) -> ClientOrder | None:
+        """Itself: whose line of a history this is."""
+        return self
+
     def historical(self) -> dict[str, Any]:
         """Item of ``private/order_history``."""
         said = self.message("existing", self.fills[-HISTORY_FILLS:])
@@ -126,7 +136,17 @@ class TradeRecord:
     fee_rate: float
     funding_units: int
 
-    def message(self) -> dict[str, Any]:
+    @property
+    def place(self) -> tuple[float, int]:
+        """Where it stands in a history."""
+        return self.time_s, self.sequence
+
+    @property
+    def whose(self) -> ClientOrder | None:
+        """The order that traded; None for an expiry."""
+        return self.order
+
+    def historical(self) -> dict[str, Any]:
         """Item of ``account.trade_history`` and ``private/trade_history``."""
         listed = self.contract.listed
         said: dict[str, Any] = {

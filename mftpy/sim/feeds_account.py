@@ -43,7 +43,7 @@ class HistoryTopic(Topic):
         """Return all trades that are old enough."""
         lines = []
         while self._records and self._records[0][0] <= self.clock.now_ns:
-            lines.append(self._records.popleft()[1].message())
+            lines.append(self._records.popleft()[1].historical())
         return notification(self.name, lines) if lines else None
 
 

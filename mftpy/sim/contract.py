@@ -6,8 +6,9 @@ from collections import deque
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from mftpy.sim.day import Day
 from mftpy.sim.instrument import Listed
-from mftpy.sim.marking import DAY_S, Marking, Underlying
+from mftpy.sim.marking import Marking, Underlying
 from mftpy.sim.matching import BUY, SELL, OrderBook
 from mftpy.sim.money import UNIT
 
@@ -44,27 +45,14 @@ class Contract:
         self.marking = Marking(listed, underlying, dampener_units)
         self.prints: list[PublicTrade] = []
         self.recent: deque[PublicTrade] = deque(maxlen=RECENT_TRADES)
-        self._minutes: deque[list[int]] = deque()  # [minute, lots, money, low, high, first price]
+        self._day = Day(listed)
 
     def trade(self, price_ticks: int, lots: int, taker_side: int, time_s: float) -> None:
         """Note one trade."""
         trade = PublicTrade(price_ticks, lots, taker_side, time_s)
         self.prints.append(trade)
         self.recent.append(trade)
-        minute = int(time_s // 60)
-        value = price_ticks * lots
-        if self._minutes and self._minutes[-1][0] == minute:
-            last = self._minutes[-1]
-            last[1] += lots
-            last[2] += value
-            if price_ticks < last[3]:
-                last[3] = price_ticks
-            elif price_ticks > last[4]:
-                last[4] = price_ticks
-        else:
-            self._minutes.append([minute, lots, value, price_ticks, price_ticks, price_ticks])
-            while self._minutes[0][0] <= minute - DAY_S // 60:
-                self._minutes.popleft()
+        self._day.add(price_ticks, lots, time_s)
 
     @property
     def mark_units(self) -> int:
@@ -81,22 +69,6 @@ class Contract:
         """Highest price of a bid inside the collar."""
         return self.mark_units * (100 + COLLAR_PERCENT) // (100 * self.listed.tick_units)
 
-    def day(self) -> dict[str, Any]:
-        """Return the ticker's members about the last 24 hours."""
-        listed = self.listed
-        if not self._minutes:
-            mark = self.mark_units / UNIT
-            return {"volume_24h": 0, "value_24h": 0, "low_price_24h": mark, "high_price_24h": mark, "change_24h": 0}
-        lots = sum(minute[1] for minute in self._minutes)
-        value = sum(minute[2] for minute in self._minutes)
-        return {
-            "volume_24h": listed.amount(lots),
-            "value_24h": value * listed.money_per_tick_lot / UNIT / UNIT,
-            "low_price_24h": listed.price(min(minute[3] for minute in self._minutes)),
-            "high_price_24h": listed.price(max(minute[4] for minute in self._minutes)),
-            "change_24h": listed.price(self.recent[-1].price_ticks) - listed.price(self._minutes[0][5]),
-        }
-
     def level(self, side: int, price_ticks: int) -> list[float]:
         """Return a level as messages carry it: price, amount, outright amount (nothing here is implied)."""
         amount = self.listed.amount(self.book.size(side, price_ticks))
@@ -108,7 +80,8 @@ class Contract:
             name: [self.level(side, price) for price in islice(self.book.prices(side), levels)]
             for name, side in (("bids", BUY), ("asks", SELL))
         }
-        return {**sides, "last": self.last_price(), "time": now_s}
+        last = self.last_price()
+        return {**sides, **({} if last is None else {"last": last}), "time": now_s}
 
     def last_price(self) -> float | None:
         """Price of the last trade."""
@@ -129,7 +102,7 @@ class Contract:
             "mark_timestamp": now_s,
             "delta": 1,
             "index": self.underlying.index_units / UNIT,
-            **self.day(),
+            **self._day.content(now_s, self.mark_units / UNIT, self.recent[-1].price_ticks if self.recent else None),
             "collar_low": listed.price(self.collar_low_ticks),
             "collar_high": listed.price(self.collar_high_ticks),
             "open_interest": listed.amount(open_interest_lots),

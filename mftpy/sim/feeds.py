@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from mftpy.sim.accounts import Account
@@ -30,6 +30,8 @@ from mftpy.sim.trading import Trading
 MOST_CHANNELS: Final = 1000
 """Of one session; what it subscribes to beyond them is not accepted."""
 
+TIDY: Final = 1024
+
 Output = tuple[int, bytes]
 
 
@@ -51,6 +53,7 @@ class Feeds:
         self._system = Topic(SYSTEM, self._clock)
         self._later: list[tuple[int, int, Topic]] = []
         self._scheduled = 0
+        self._most_later = TIDY
 
     # who listens
 
@@ -64,11 +67,11 @@ class Feeds:
         Nothing is registered when there is no such channel, a private one is asked for before login, or the session
         listens to `MOST_CHANNELS` others.
         """
+        channel = read_name(name, self._trading.contracts)
+        if channel is None or (name in PRIVATE and session.account is None):
+            return []
         topic: Topic | None = session.channels.get(name)
         if topic is None:
-            channel = read_name(name, self._trading.contracts)
-            if channel is None or (name in PRIVATE and session.account is None):
-                return []
             if len(session.channels) >= MOST_CHANNELS:
                 return []
             topic = self._find(session, name, channel)
@@ -128,8 +131,7 @@ class Feeds:
             ready[topic] = None
         outputs: list[Output] = []
         for topic in ready:
-            due_ns = topic.wants_ns()
-            if due_ns is not None and due_ns <= now_ns:
+            while (due_ns := topic.wants_ns()) is not None and due_ns <= now_ns:
                 message = topic.flush()
                 if message is not None:
                     outputs += [(session.number, message) for session in topic.listeners]
@@ -148,6 +150,10 @@ class Feeds:
             topic.waiting = True
             self._scheduled += 1
             heappush(self._later, (due_ns, self._scheduled, topic))
+            if len(self._later) > self._most_later:  # topics that nobody listens to any more must not pile up
+                self._later = [one for one in self._later if one[2].listeners]
+                heapify(self._later)
+                self._most_later = max(2 * len(self._later), TIDY)
 
     def _take_orders(self, ready: dict[Topic, None]) -> None:
         for order, said in self._trading.told:

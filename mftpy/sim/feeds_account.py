@@ -9,7 +9,7 @@ from mftpy.sim.accounts import Account
 from mftpy.sim.clock import Clock
 from mftpy.sim.contract import Contract
 from mftpy.sim.feeds_names import PERSISTENT_ORDERS, PORTFOLIO, SESSION_ORDERS, SUMMARY, TRADE_HISTORY
-from mftpy.sim.feeds_topic import ListTopic, Topic
+from mftpy.sim.feeds_topic import MOST_ITEMS, ListTopic, Topic
 from mftpy.sim.orders import TradeRecord
 from mftpy.sim.protocol import notification
 from mftpy.sim.sessions import Session
@@ -40,9 +40,9 @@ class HistoryTopic(Topic):
         return self._records[0][0] if self._records else None
 
     def message(self) -> bytes | None:
-        """Return all trades that are old enough."""
-        lines = []
-        while self._records and self._records[0][0] <= self.clock.now_ns:
+        """Return trades that are old enough."""
+        lines: list[dict[str, Any]] = []
+        while self._records and self._records[0][0] <= self.clock.now_ns and len(lines) < MOST_ITEMS:
             lines.append(self._records.popleft()[1].historical())
         return notification(self.name, lines) if lines else None
 

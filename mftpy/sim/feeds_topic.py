@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mftpy.sim.clock import Clock
 from mftpy.sim.protocol import notification
 from mftpy.sim.sessions import Session
+
+MOST_ITEMS: Final = 1000
+"""Items in one message, which keeps it below what clients take (1 MiB); more go into the next, at the same time."""
 
 
 class Topic:
@@ -84,5 +87,6 @@ class ListTopic(Topic):
 
     def message(self) -> bytes | None:
         """Return what has come since the last message."""
-        items, self._items = self._items, []
+        items, self._items = self._items[:MOST_ITEMS], self._items[MOST_ITEMS:]
+        self.dirty = bool(self._items)
         return notification(self.name, items) if items else None

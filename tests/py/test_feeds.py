@@ -1,5 +1,6 @@
 """Who is told what and when: names, subscriptions, orders, trades, portfolio, periodic and delayed channels."""
 
+import gc
 import json
 
 import jsonschema
@@ -10,6 +11,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from mftpy.sim.feeds import MOST_CHANNELS
+from mftpy.sim.feeds_book import BookTopic
 from mftpy.sim.feeds_names import DELAYS_MS, PRIVATE
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import UNIT
@@ -212,6 +214,42 @@ def test_ten_thousand_subscriptions_are_cut_at_a_thousand_and_do_not_reach_other
     assert [number for number, _ in rig.run(60_000)] == [modest.number]
 
 
+def test_topics_that_are_left_before_they_are_due_do_not_pile_up():
+    rig = Rig()
+    session = rig.session()
+    rig.subscribe(session, "book.BTC-PERPETUAL.none.all.60000ms")
+    for number in range(5000):
+        name = f"book.BTC-PERPETUAL.none.{number % 1000 + 1}.60000ms"
+        rig.subscribe(session, name)
+        rig.market.set_level(BUY, PRICE - 1, number % 9 + 1)
+        rig.collect()
+        rig.feeds.unsubscribe(session, name)
+    objects = [one for one in gc.get_objects() if isinstance(one, BookTopic)]
+    assert len(objects) < 2500
+    assert [number for number, _ in rig.run(60_000)] == [session.number]
+
+
+def test_what_is_too_much_for_one_message_comes_in_several_at_once():
+    rig = Rig()
+    quoter, taker = rig.session(0), rig.session(1)
+    for session in (quoter, taker):
+        rig.subscribe(session, "account.orders", "account.trade_history", "recent_trades.BTC-PERPETUAL.single")
+    for _ in range(3):  # a thousand orders each, before the feeds look
+        while len(rig.accounts[0].orders) < 1000:
+            rig.insert(quoter, BUY, PRICE, 1, label="x" * 64)
+        rig.insert(taker, SELL, PRICE, 1000, time_in_force=IOC)
+    rig.run(30)
+    assert max(len(payload) for payload in rig.told[quoter.number]) < 2**20
+    orders = [items for flagged, items in rig.heard(quoter, "account.orders") if not flagged]
+    assert [len(items) for items in orders] == [1000] * 6
+    assert sum(len(item["fills"]) for items in orders for item in items) == 3000
+    lines = [items for _, items in rig.heard(quoter, "account.trade_history")]
+    assert [len(items) for items in lines] == [1000, 1000, 1000]
+    assert len({line["trade_id"] for items in lines for line in items}) == 3000
+    trades = [items for _, items in rig.heard(taker, "recent_trades.BTC-PERPETUAL.single")]
+    assert [len(items) for items in trades] == [0, 1000, 1000, 1000]
+
+
 # orders, trades, portfolio
 
 
@@ -288,6 +326,18 @@ def test_the_trade_history_comes_20_ms_after_the_notices():
     fills = [fill["trade_id"] for item in updates for fill in item["fills"]]
     assert [one["trade_id"] for (one,) in lines] == fills
     assert [one["trade_id"] for _, (one,) in rig.heard(taker, "account.trade_history")] == fills
+
+
+def test_of_one_event_orders_are_told_first_then_markets_then_portfolios():
+    rig = Rig()
+    trader = rig.session(0)
+    names = ["account.portfolio", "book.BTC-PERPETUAL.none.all.raw", "account.orders", "session.orders"]
+    rig.subscribe(trader, *names)
+    rig.market.set_level(SELL, PRICE, 5)
+    rig.collect()
+    rig.insert(trader, BUY, PRICE, 5)
+    heard = [json.loads(payload)["channel_name"] for _, payload in rig.collect()]
+    assert heard == names[::-1]
 
 
 trades = st.lists(st.tuples(st.sampled_from([BUY, SELL]), st.integers(1, 9), st.booleans()), max_size=30)
@@ -490,7 +540,7 @@ def test_every_message_of_every_channel_is_what_the_description_says():
     rig.collect()
     rig.insert(other, SELL, PRICE, 4)
     rig.amend(order, PRICE - 1, 20)
-    rig.insert(session, BUY, None, 3, reduce_only=False, time_in_force=IOC, label=7)
+    rig.insert(session, BUY, PRICE + 5, 3, time_in_force=IOC, label=7)
     rig.collect()
     rig.cancel(order)
     rig.market.set_index((PRICE + 700) * UNIT)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from mftpy.sim.feeds_book import BookTopic, Ladder
 from mftpy.sim.matching import BUY, SELL
+from mftpy.sim.settings import ExchangeSettings
+from tests.py.exchange_box import QUIET, Box
 from tests.py.feeds_rig import MS, PRICE, Rig, shown_book
 
 GROUPINGS = {"none": 1, "1": 1, "2": 2, "5.0": 5, "7": 7, "1000": 1000}
@@ -213,6 +215,30 @@ def test_the_check_finds_a_planted_mistake(planted, monkeypatch):
         monkeypatch.setattr(BookTopic, "touch", lambda self, side, key: touch(self, side, key) if key % 5 else None)
     with pytest.raises((AssertionError, KeyError)):
         play(ALL, drawn_steps(1, 250))
+
+
+def test_over_minutes_of_a_flow_every_book_is_known_at_every_message():
+    box = Box(**{name: getattr(ExchangeSettings(), name) for name in QUIET})
+    contract, readers, early = box.contract(), {}, {}
+    for grouping, levels, delay in ALL:
+        name = f"book.BTC-PERPETUAL.{grouping}.{levels}.{delay}"
+        readers[name] = Reader(name, GROUPINGS[grouping], LEVELS[levels], DELAYS[delay] * MS)
+        early[name] = box.connect()
+        assert early[name].call("public/subscribe", channels=[name]) == [name]
+    exchange, heard = box.exchange, 0
+    end_ns = exchange.clock.now_ns + 60_000 * MS
+    while True:
+        for name, client in early.items():
+            for message in client.take(name):
+                heard += 1
+                readers[name].hear(message, exchange.clock.now_ns)
+                readers[name].check(contract)
+        box.now_ns = exchange.next_due_ns()
+        if box.now_ns > end_ns:
+            break
+        box.deliver(exchange.advance(box.now_ns))
+    assert heard > 1000
+    assert readers["book.BTC-PERPETUAL.none.all.raw"].trades
 
 
 def test_steps_and_depths_are_shown_as_asked():

@@ -27,7 +27,7 @@ from mftpy.sim.protocol import notification
 from mftpy.sim.sessions import Session
 from mftpy.sim.trading import Trading
 
-MOST_CHANNELS: Final = 1000
+MOST_CHANNELS: Final = 100
 """Of one session; what it subscribes to beyond them is not accepted."""
 
 TIDY: Final = 1024

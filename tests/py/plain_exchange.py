@@ -138,9 +138,14 @@ class Exchange:
     # numbers
 
     @staticmethod
-    def decimals(value: Any, code: int) -> Fraction:
+    def is_number(value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused(6)
+
+    @staticmethod
+    def decimals(value: float, code: int) -> Fraction:
         """Eight of them, as the exchange rounds what it is sent before it looks at it."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
+        if not abs(value) < 1e15:
             raise Refused(code)
         return Fraction(round(Fraction(value) * 10**8), 10**8)
 
@@ -170,6 +175,8 @@ class Exchange:
         if not re.fullmatch(r"[A-Za-z0-9<>|_-]{0,64}", asked.get("label", "")):
             raise Refused(6)
         price = None
+        for name in ("amount",) if market else ("price", "amount"):
+            self.is_number(asked.get(name))
         if not market:
             price = self.decimals(asked["price"], 13)
             if price <= 0:
@@ -222,6 +229,8 @@ class Exchange:
 
     def amend(self, order: Order, asked: dict[str, Any]) -> dict[str, Any]:
         instrument = order.instrument
+        for name in ("price", "amount"):
+            self.is_number(asked.get(name))
         if asked["amount"] == 0:
             return self.end(order, "amend", "client_cancel", [])
         price = self.decimals(asked["price"], 13)
@@ -284,21 +293,11 @@ class Exchange:
         bound, side = self.collar(order.instrument, order.side), order.side
         if collar == "ignore":
             return price
-        worst = price
-        if price is None and collar == "reject":  # a market order's worst price is the last that it would meet
-            left = order.total
-            for one in order.instrument.sorted(-side):
-                if left <= 0:
-                    break
-                worst = one.price
-                left -= one.size
-        if price is None and collar == "clamp":
-            return bound
-        if worst is not None and side * (worst - bound) > 0:
-            if collar == "reject":
-                raise Refused(43)
-            return bound
-        return price
+        if price is not None and side * (price - bound) <= 0:
+            return price
+        if collar == "reject":  # a market order's limit is infinite
+            raise Refused(43)
+        return bound
 
     def open_size(self, account: Account, instrument: Instrument, side: int) -> Fraction:
         return sum(

@@ -1,0 +1,177 @@
+"""The exchange's core against a slow, obvious twin: the same answers, fills, notices, queues, positions, money.
+
+An example is a list of numbers; each draws one operation, at that time's state of things. Hypothesis shortens a list
+that fails by leaving out operations.
+"""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mftpy.sim.matching import BUY, SELL
+from mftpy.sim.orders import ClientOrder
+from tests.py.beside_plain import DATED, PERPETUAL, Beside
+
+FLAGS: list[dict[str, Any]] = [
+    {"time_in_force": "immediate_or_cancel"},
+    {"post_only": True},
+    {"post_only": True, "reject_post_only": True},
+    {"reduce_only": True},
+    {"reduce_only": True},
+    {"reduce_only": True},
+    {"reduce_only": True, "post_only": True},
+    {"reduce_only": True, "time_in_force": "immediate_or_cancel"},
+    {"order_type": "market"},
+    {"order_type": "market", "reduce_only": True},
+]
+ILLEGAL: list[dict[str, Any]] = [
+    {"order_type": "market", "collar": "reject"},
+    {"post_only": True, "time_in_force": "immediate_or_cancel"},
+    {"order_type": "market", "time_in_force": "good_till_cancelled"},
+    {"order_type": "market", "collar": "ignore"},
+    {"reject_post_only": True},
+    {"label": "no spaces"},
+    {"instrument_name": "BTC-1JAN70"},
+]
+PREVENTIONS: list[dict[str, Any]] = [
+    {"stp_level": "account"},
+    {"stp_level": "disabled"},
+    {"stp_level": "disabled"},
+    {"stp_action": "cancel_aggressive_no_fill"},
+    {"stp_level": "account", "stp_action": "cancel_aggressive_no_fill"},
+]
+COLLARS: list[dict[str, Any]] = [{"collar": "clamp"}, {"collar": "ignore"}, {"collar": "reject"}]
+
+
+class Walk:
+    """Draws and does one operation after the other, on both sides."""
+
+    def __init__(self, number: int) -> None:
+        draw = random.Random(number)
+        self.both = Beside(
+            before_eight_s=draw.choice([3_600, 40, 9]),
+            expires=draw.random() < 0.3,
+            keeps_post_only=draw.random() < 0.5,
+            dampener_bps=draw.choice([0, 0, 20]),
+            cash=draw.choice([20, 40, 80, 1_000]),
+            most_orders=draw.choice([3, 8, 30]),
+            most_value=draw.choice([1_000, 10_000, 10_000]),
+        )
+        for which in (0, 1):
+            for away, size in ((2, 5), (4, 9), (9, 30)):
+                for side in (BUY, SELL):
+                    self.both.set_level(which, side, (500 - side * away) * (1 + which), size)
+
+    def step(self, number: int) -> None:
+        draw = random.Random(number)
+        kind = draw.choices(
+            [self.insert, self.amend, self.cancel, self.fill, self.many, self.level, self.take, self.index, self.wait],
+            [16, 8, 2, 3, 0.3, 5, 4, 2, 3],
+        )[0]
+        kind(draw)
+
+    def insert(self, draw: random.Random) -> None:
+        which = draw.choice([0, 0, 0, 1])
+        listed = self.both.contracts[which].listed
+        asked: dict[str, Any] = {
+            "direction": draw.choice(["buy", "sell"]),
+            "instrument_name": (PERPETUAL, DATED)[which],
+            "price": sent(draw, round(draw.gauss(500, 4)) * (1 + which), listed.tick_size),
+            "amount": sent(draw, draw.choice([1, 2, 3, 5, 8, 12, 20]), listed.lot_size),
+            "client_order_id": draw.choice([None, 2**64 - 1, *range(20)]),
+        }
+        for chance, some in ((0.5, FLAGS), (0.3, PREVENTIONS), (0.3, COLLARS), (0.03, ILLEGAL)):
+            if draw.random() < chance:
+                asked |= draw.choice(some)
+        session = draw.randrange(4)
+        held = self.both.sessions[session].account.positions.get(asked["instrument_name"])
+        if asked.get("reduce_only") and held is not None and held.lots and draw.random() < 0.8:
+            asked["direction"] = "sell" if held.lots > 0 else "buy"
+        self.both.insert(session, asked)
+
+    def pick(self, draw: random.Random) -> ClientOrder | None:
+        live = self.both.live()
+        return draw.choice(live) if live else None
+
+    def amend(self, draw: random.Random) -> None:
+        order = self.pick(draw)
+        if order is None:
+            return
+        assert order.price_ticks is not None
+        listed = order.contract.listed
+        price = max(order.price_ticks + draw.choice([0, 0, 0, 1, -1, 2, 3, 5, -3, -5, 12, -30]), 1)
+        size = max(order.total_lots + draw.choice([-100, -3, -1, -1, 0, 0, 1, 2, 5]), 0)
+        asked: dict[str, Any] = {"price": sent(draw, price, listed.tick_size), "amount": sent(draw, size, listed.lot_size)}
+        if draw.random() < 0.3:
+            asked |= draw.choice(COLLARS)
+        self.both.amend(order, asked)
+
+    def cancel(self, draw: random.Random) -> None:
+        order = self.pick(draw)
+        if order is not None:
+            self.both.cancel(order)
+
+    def fill(self, draw: random.Random) -> None:
+        order = self.pick(draw)
+        if order is not None:
+            self.both.fill(order, draw.randint(1, 6))
+
+    def many(self, draw: random.Random) -> None:
+        if draw.random() < 0.5:
+            self.both.cancel_all(draw.randrange(3))
+        else:
+            self.both.cancel_session(draw.randrange(4))
+
+    def level(self, draw: random.Random) -> None:
+        which = draw.randrange(2)
+        self.both.set_level(which, draw.choice([BUY, SELL]), round(draw.gauss(500, 6)) * (1 + which), draw.randint(0, 9))
+
+    def take(self, draw: random.Random) -> None:
+        which = draw.randrange(2)
+        limit = draw.choice([None, round(draw.gauss(500, 5)) * (1 + which)])
+        self.both.take(which, draw.choice([BUY, SELL]), limit, draw.randint(1, 15))
+
+    def index(self, draw: random.Random) -> None:
+        crash = draw.random() < 0.3
+        self.both.set_index(round(500 * 10**8 * (1 + draw.gauss(0, 0.05 if crash else 0.01))) + draw.randrange(100))
+        if crash:
+            self.both.pass_seconds(1)
+
+    def wait(self, draw: random.Random) -> None:
+        self.both.pass_seconds(draw.choice([1, 1, 2, 5, 15]))
+
+
+def sent(draw: random.Random, steps: int, step: float) -> Any:
+    """A price or an amount as clients send it: with the noise of doubles, and now and then a wrong one."""
+    value = steps * step
+    if draw.random() < 0.9:
+        return value
+    return draw.choice([value + 4e-9, value - 4e-9, value + step / 4, 0, -value, "1", int(value)])
+
+
+def walk(numbers: Iterable[int]) -> None:
+    """The first number draws the exchange, each other one an operation."""
+    first, *others = numbers
+    found = Walk(first)
+    for number in others:
+        found.step(number)
+
+
+operations = st.lists(st.integers(0, 2**48), min_size=60, max_size=90)
+
+
+@settings(max_examples=40)
+@given(operations)
+def test_the_core_does_what_the_plain_exchange_does(numbers: list[int]) -> None:
+    walk(numbers)
+
+
+@pytest.mark.long
+@settings(max_examples=3_000)
+@given(st.lists(st.integers(0, 2**48), min_size=100, max_size=400))
+def test_the_core_does_what_the_plain_exchange_does_for_long(numbers: list[int]) -> None:
+    walk(numbers)

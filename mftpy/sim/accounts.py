@@ -133,14 +133,15 @@ class Account:
         return profit
 
     def settle(self, contract: Contract, units: int) -> int:
-        """Realise what a position has gained against a price; it is carried at that price from now on."""
+        """Realise what a position has gained against a price, which it is carried at from now on; returns that gain."""
         position = self.position(contract)
-        profit = self.realise_funding(contract, position)
+        self.realise_funding(contract, position)
         value = position.lots * contract.listed.lot_units * units
-        profit += value - position.start_value
-        self.cash += value - position.start_value
+        gain = value - position.start_value
+        position.realised += gain
+        self.cash += gain
         position.start_value = value
-        return profit
+        return gain
 
     # what it is worth
 

@@ -171,7 +171,6 @@ class Clearing:
         for account in (*self.accounts.values(), self.house):
             position = account.position(contract)
             gain = account.settle(contract, price_units)
-            position.realised += gain
             lots, position.lots, position.start_value, position.cost = position.lots, 0, 0, 0
             if lots and account is not self.house:
                 self._next_trade += 1

@@ -198,6 +198,7 @@ class Trading:
         """Cancel the orders, then close the positions of accounts whose equity does not cover their margin."""
         for account in self.clearing.accounts.values():
             if not account.orders and not any(position.lots for position in account.positions.values()):
+                self.clearing.cover(account)  # its last position may have been closed, or have expired, at a loss
                 continue
             equity = account.equity()
             if equity < account.required() and account.orders:

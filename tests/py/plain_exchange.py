@@ -561,7 +561,7 @@ class Exchange:
             if equity < self.required(account):
                 self.cancel_all(account, "margin_breach")
             held = sum(abs(account.of(one).size) * self.mark(one) for one in self.instruments.values())
-            if equity < held * Fraction(25, 1000):
+            if equity < held * Fraction(25, 1000):  # which a debt alone is, too
                 self.liquidate(account)
 
     def liquidate(self, account: Account) -> None:

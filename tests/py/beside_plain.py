@@ -13,7 +13,7 @@ from mftpy.sim.instrument import Listed
 from mftpy.sim.marking import Underlying
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import MONEY, UNIT
-from mftpy.sim.orders import ClientOrder
+from mftpy.sim.orders import ClientOrder, TradeRecord
 from mftpy.sim.protocol import Refusal
 from mftpy.sim.requests import client_order_id_of, read_amend, read_insert
 from mftpy.sim.sessions import Session
@@ -103,6 +103,10 @@ class Beside:
         self.now_s = EIGHT - before_eight_s
         self.pairs: dict[str, plain.Order] = {}
         self.known: dict[str, ClientOrder] = {}
+        self.answer: dict[str, Any] | None = None
+        """To the last request; None when it was refused."""
+        self.notices: list[dict[str, Any]] = []
+        self.trades: list[TradeRecord] = []
 
     # operations
 
@@ -199,6 +203,7 @@ class Beside:
         except plain.Refused as refused:
             plain_code = refused.code
         assert code == plain_code
+        self.answer = said
         assert (said and essence(said)) == plain_said
         self.check()
         return code
@@ -218,6 +223,7 @@ class Beside:
             assert self.pairs.setdefault(order.order_id, theirs) is theirs
             self.known[order.order_id] = order
             assert message["order_id"] == order.order_id
+            self.notices.append(message)
         told.clear()
         said.clear()
 
@@ -282,6 +288,7 @@ class Beside:
             for account, one in self.clearing.records
         ]
         assert found == self.plain.records
+        self.trades += [record for _, record in self.clearing.records]
         self.clearing.records.clear()
         self.plain.records.clear()
 

@@ -1,0 +1,597 @@
+"""One example for each rule of trading, clearing and the clock. The plain exchange follows, and must agree with each."""
+
+import math
+
+import pytest
+
+from mftpy.sim.matching import BUY, SELL
+from mftpy.sim.money import CENT, MONEY, UNIT
+from tests.py.beside_plain import DATED, EIGHT, PERPETUAL, Beside
+
+ANN, ANN_DROPS, ANN_2, BOB = range(4)
+"""Sessions: two of one account (the second's orders go with it), one of the customer's other account, one of another's."""
+
+
+class Desk(Beside):
+    """Both exchanges, and words for what clients do; prices in USD (tick 1), amounts in coins (lot 0.1)."""
+
+    def __init__(self, **named):
+        super().__init__(**({"cash": 1_000_000, "most_orders": 1_000, "most_value": 10**9} | named))
+
+    def send(self, session, side, price, amount, name=PERPETUAL, **more):
+        asked = {"direction": side, "instrument_name": name, "price": price, "amount": amount} | more
+        code = self.insert(session, asked)
+        return self.answer if code is None else code
+
+    def buy(self, session, price, amount, **more):
+        return self.send(session, "buy", price, amount, **more)
+
+    def sell(self, session, price, amount, **more):
+        return self.send(session, "sell", price, amount, **more)
+
+    def change(self, said, price, amount, **more):
+        order = self.trading.orders[said["order_id"]]
+        code = self.amend(order, {"price": price, "amount": amount} | more)
+        return self.answer if code is None else code
+
+    def level(self, side, price, lots):
+        self.set_level(0, side, price, lots)
+
+    def queue(self, price, side=BUY):
+        return [
+            (item.owner.order_id if item.owner else None, item.lots)
+            for item in self.contracts[0].book.queue(side, price)
+        ]
+
+    def lots(self, session):
+        return self.sessions[session].account.position(self.contracts[0]).lots
+
+    def heard(self, said):
+        """Notices of one order: (change, status, reason)."""
+        names = ("change_reason", "status", "delete_reason")
+        mine = (one for one in self.notices if one["order_id"] == said["order_id"])
+        return [tuple(one.get(name) for name in names) for one in mine]
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def fills(said):
+    return [(fill["price"], fill["amount"], fill["maker_taker"]) for fill in said["fills"]]
+
+
+# priority and matching
+
+
+def test_a_taker_meets_the_best_price_first_and_at_a_price_the_earlier(desk):
+    first = desk.sell(BOB, 502, 0.2)
+    second = desk.sell(BOB, 501, 0.3)
+    third = desk.sell(BOB, 501, 0.4)
+    said = desk.buy(ANN, 503, 0.8)
+    assert fills(said) == [(501, 0.3, "taker"), (501, 0.4, "taker"), (502, 0.1, "taker")]
+    assert (said["status"], said["delete_reason"], said["change_reason"]) == ("filled", "filled", "insert")
+    assert desk.heard(second)[-1] == desk.heard(third)[-1] == ("fill", "filled", "filled")
+    assert desk.heard(first)[-1] == ("fill", "partially_filled", None)
+
+
+def test_what_is_left_of_a_limit_order_rests_and_of_an_immediate_one_goes(desk):
+    desk.sell(BOB, 500, 0.2)
+    said = desk.buy(ANN, 500, 0.5)
+    assert (said["status"], said["filled_amount"], said["remaining_amount"]) == ("partially_filled", 0.2, 0.3)
+    assert desk.queue(500) == [(said["order_id"], 3)]
+    said = desk.sell(BOB, 500, 0.4, time_in_force="immediate_or_cancel")
+    assert (said["status"], said["delete_reason"]) == ("cancelled_partially_filled", "immediate_cancel")
+    assert (said["filled_amount"], said["remaining_amount"]) == (0.3, 0)
+    assert desk.contracts[0].book.best(SELL) is None
+
+
+def test_a_market_order_shows_no_price_and_is_immediate(desk):
+    desk.level(SELL, 501, 2)
+    said = desk.send(ANN, "buy", None, 0.5, order_type="market")
+    assert "price" not in said
+    assert (said["time_in_force"], said["status"]) == ("immediate_or_cancel", "cancelled_partially_filled")
+    assert fills(said) == [(501, 0.2, "taker")]
+    said = desk.send(ANN, "buy", None, 0.5, order_type="market")
+    assert (said["status"], said["fills"], said["delete_reason"]) == ("cancelled", [], "immediate_cancel")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        ({"order_type": "market", "time_in_force": "good_till_cancelled"}, 25),
+        ({"post_only": True, "time_in_force": "immediate_or_cancel"}, 25),
+        ({"reject_post_only": True}, 6),
+        ({"order_type": "market", "collar": "ignore"}, 45),
+        ({"order_type": "market", "collar": "reject"}, 43),
+    ],
+)
+def test_what_does_not_go_together_is_refused(desk, flags, code):
+    assert desk.buy(ANN, 500, 0.1, **flags) == code
+
+
+def test_the_background_stands_in_line_as_everybody_does(desk):
+    desk.level(BUY, 499, 5)
+    mine = desk.buy(ANN, 499, 0.3)
+    desk.level(BUY, 499, 9)  # four more, behind
+    assert desk.queue(499) == [(None, 5), (mine["order_id"], 3), (None, 4)]
+    desk.take(0, SELL, None, 6)
+    assert desk.lots(ANN) == 1
+    desk.level(BUY, 499, 2)  # the last in line go
+    assert desk.queue(499) == [(mine["order_id"], 2), (None, 2)]
+
+
+def test_a_level_that_would_cross_clients_orders_fills_them_first_at_their_prices(desk):
+    far, near = desk.sell(ANN, 502, 0.3), desk.sell(ANN, 501, 0.2)
+    beyond = desk.sell(ANN, 504, 0.1)
+    desk.level(BUY, 503, 7)
+    assert [fills(one) for one in desk.notices[-2:]] == [[(501, 0.2, "maker")], [(502, 0.3, "maker")]]
+    assert set(desk.trading.orders) == {beyond["order_id"]}
+    assert {far["order_id"], near["order_id"]}.isdisjoint(desk.trading.orders)
+    assert desk.contracts[0].book.best(BUY) == 503
+
+
+# numbers
+
+
+def test_numbers_are_rounded_to_eight_decimals_before_they_are_held_against_the_steps(desk):
+    assert desk.buy(ANN, 3.0999999999999999e2, 0.30000000000000004)["price"] == 310
+    assert desk.buy(ANN, 310.000000004, 0.1)["price"] == 310
+    assert desk.send(ANN, "buy", 3.4999999999999996, 0.05, DATED)["price"] == 3.5
+    assert desk.buy(ANN, 310.000000006, 0.1) == 15
+    assert desk.buy(ANN, 310, 0.100000006) == 14
+    assert desk.buy(ANN, 1e-9, 0.1) == 13
+    assert desk.buy(ANN, 310, 1e-9) == 14
+
+
+def test_the_price_is_looked_at_before_the_amount(desk):
+    assert desk.buy(ANN, 310.5, 0.15) == 15
+    assert desk.buy(ANN, -310, 0.15) == 13
+    assert desk.buy(ANN, 310, 0.15) == 14
+    assert desk.buy(ANN, 310, 0) == 14
+
+
+def test_a_client_order_id_that_lives_is_refused_and_free_again_afterwards(desk):
+    said = desk.buy(ANN, 499, 0.1, client_order_id=2**64 - 1)
+    assert said["client_order_id"] == 2**64 - 1
+    assert desk.buy(ANN, 499, 0.1, client_order_id=2**64 - 1) == 2
+    assert isinstance(desk.buy(ANN_DROPS, 499, 0.1, client_order_id=2**64 - 1), dict)
+    assert desk.cancel(desk.trading.orders[said["order_id"]]) is None
+    assert isinstance(desk.buy(ANN, 499, 0.1, client_order_id=2**64 - 1), dict)
+
+
+# post-only
+
+
+@pytest.mark.parametrize(("send", "opposite", "asked", "behind"), [("buy", SELL, 503, 500), ("sell", BUY, 498, 502)])
+def test_a_post_only_order_that_would_take_stands_one_tick_behind_the_best(desk, send, opposite, asked, behind):
+    desk.level(opposite, 501, 5)
+    said = desk.send(ANN, send, asked, 0.2, post_only=True)
+    assert (said["price"], said["status"], said["fills"]) == (behind, "open", [])
+    said = desk.send(ANN, send, asked, 0.2, post_only=True, reject_post_only=True)
+    assert (said["price"], said["status"], said["delete_reason"]) == (asked, "cancelled", "immediate_cancel")
+    at_it = desk.send(ANN, send, 501, 0.2, post_only=True)
+    assert at_it["price"] == behind
+
+
+def test_a_post_only_buy_that_would_have_to_go_below_the_first_tick_is_cancelled(desk):
+    desk.sell(BOB, 1, 0.1, collar="ignore")
+    said = desk.buy(ANN, 1, 0.1, post_only=True)
+    assert (said["status"], said["delete_reason"]) == ("cancelled", "immediate_cancel")
+
+
+def test_a_post_only_order_stands_behind_its_own_client_s_orders_too(desk):
+    desk.sell(ANN, 500, 0.1)
+    assert desk.buy(ANN, 500, 0.1, post_only=True)["price"] == 499
+
+
+@pytest.mark.parametrize(("keeps", "outcome"), [(False, (501, "filled")), (True, (500, "open"))])
+def test_whether_an_amended_order_stays_post_only_is_a_switch(keeps, outcome):
+    desk = Desk(keeps_post_only=keeps)
+    desk.level(SELL, 501, 5)
+    said = desk.buy(ANN, 498, 0.2, post_only=True)
+    said = desk.change(said, 501, 0.2)
+    assert (said["price"], said["status"]) == outcome
+
+
+# reduce-only
+
+
+def long_position(desk, lots=5):
+    desk.sell(BOB, 500, lots / 10)
+    desk.buy(ANN, 500, lots / 10)
+    assert desk.lots(ANN) == lots
+
+
+def test_a_reduce_only_order_is_cut_to_the_position_and_refused_where_it_would_add(desk):
+    assert desk.sell(ANN, 502, 0.1, reduce_only=True) == 57
+    long_position(desk)
+    said = desk.sell(ANN, 502, 0.9, reduce_only=True)
+    assert (said["amount"], said["reduce_only"]) == (0.5, True)
+    assert desk.buy(ANN, 490, 0.1, reduce_only=True) == 57
+
+
+def test_reduce_only_orders_shrink_each_on_its_own_with_the_position(desk):
+    long_position(desk)
+    first = desk.sell(ANN, 502, 0.5, reduce_only=True)
+    second = desk.sell(ANN, 503, 0.3, reduce_only=True)
+    desk.sell(ANN, 499, 0.3)
+    desk.buy(BOB, 499, 0.3)
+    assert desk.queue(502, SELL) == [(first["order_id"], 2)]
+    assert desk.queue(503, SELL) == [(second["order_id"], 2)]
+    desk.level(BUY, 502, 1)
+    assert desk.heard(first)[-1] == ("fill", "filled", "filled")
+    assert desk.heard(second)[-1] == ("cancel", "cancelled", "immediate_cancel")
+    assert desk.lots(ANN) == 0
+
+
+def test_an_amended_reduce_only_order_grows_no_further_than_the_position(desk):
+    long_position(desk)
+    said = desk.sell(ANN, 502, 0.2, reduce_only=True)
+    assert desk.change(said, 502, 3.0)["amount"] == 0.5
+
+
+# collars
+
+
+@pytest.mark.parametrize(("send", "beyond", "bound"), [("buy", 511, 510), ("sell", 489, 490)])
+def test_a_limit_beyond_the_collar_is_refused_clamped_or_let_be(desk, send, beyond, bound):
+    assert desk.send(ANN, send, beyond, 0.1) == 43
+    assert desk.send(ANN, send, beyond, 0.1, collar="clamp")["price"] == bound
+    assert desk.send(ANN_DROPS, send, bound, 0.1)["price"] == bound
+    assert desk.send(ANN_DROPS, send, beyond, 0.1, collar="ignore")["price"] == beyond
+    safe = 300 if send == "buy" else 900
+    assert desk.send(ANN, send, safe, 0.1)["price"] == safe
+
+
+def test_the_collar_goes_with_the_mark_and_onto_a_tick_within(desk):
+    desk.set_index(503 * UNIT + 1)  # 513.06... and 492.94...
+    assert desk.buy(ANN, 514, 0.1) == desk.sell(BOB, 492, 0.1) == 43
+    assert desk.buy(ANN, 999, 0.1, collar="clamp")["price"] == 513
+    assert desk.sell(ANN_DROPS, 1, 0.1, collar="clamp", post_only=True)["price"] == 514
+    assert desk.send(ANN, "sell", 400, 0.05, DATED, collar="clamp")["price"] == 493
+
+
+def test_a_market_order_goes_no_further_than_the_collar(desk):
+    desk.level(SELL, 509, 1)
+    desk.level(SELL, 512, 5)
+    said = desk.send(ANN, "buy", None, 0.3, order_type="market")
+    assert fills(said) == [(509, 0.1, "taker")]
+
+
+def test_an_amend_meets_the_collar_and_a_refused_one_changes_nothing(desk):
+    said = desk.buy(ANN, 499, 0.2)
+    assert desk.change(said, 511, 0.3) == 43
+    assert desk.queue(499) == [(said["order_id"], 2)]
+    assert desk.change(said, 511, 0.3, collar="clamp")["price"] == 510
+
+
+# self-trade prevention
+
+
+@pytest.mark.parametrize(
+    ("level", "own_account", "own_customer", "other"),
+    [("customer", True, True, False), ("account", True, False, False), ("disabled", False, False, False)],
+)
+def test_self_trades_are_prevented_at_three_levels(level, own_account, own_customer, other):
+    for taker, prevented in ((ANN_DROPS, own_account), (ANN_2, own_customer), (BOB, other)):
+        desk = Desk()
+        resting = desk.sell(ANN, 500, 0.1)
+        said = desk.buy(taker, 500, 0.1, stp_level=level)
+        assert (said["delete_reason"] == "self_trade_prevention") is prevented
+        assert (resting["order_id"] in desk.trading.orders) is prevented
+
+
+def test_the_taker_is_cancelled_where_it_meets_its_own_after_filling_up_to_there_or_without_any_fill(desk):
+    desk.level(SELL, 500, 2)
+    own = desk.sell(ANN, 501, 0.1)
+    desk.level(SELL, 502, 4)
+    action = {"stp_action": "cancel_aggressive_no_fill"}
+    said = desk.buy(ANN, 503, 0.4, **action)
+    assert (said["status"], said["fills"]) == ("cancelled", [])
+    said = desk.buy(ANN, 503, 0.4)
+    assert (said["status"], said["filled_amount"]) == ("cancelled_partially_filled", 0.2)
+    assert said["delete_reason"] == "self_trade_prevention"
+    assert own["order_id"] in desk.trading.orders
+    desk.level(SELL, 500, 2)
+    assert desk.buy(ANN, 503, 0.2, **action)["status"] == "filled"  # it ends before it gets there
+
+
+# amend
+
+
+def test_an_amend_gives_the_new_total_and_what_is_filled_counts(desk):
+    said = desk.buy(ANN, 499, 0.5)
+    desk.take(0, SELL, 499, 2)
+    said = desk.change(said, 499, 0.9)
+    assert (said["amount"], said["filled_amount"], said["remaining_amount"]) == (0.9, 0.2, 0.7)
+    assert (said["status"], said["change_reason"], said["fills"]) == ("partially_filled", "amend", [])
+
+
+@pytest.mark.parametrize(("amount", "status"), [(0.2, "cancelled_partially_filled"), (0, "cancelled_partially_filled")])
+def test_an_amend_to_what_is_filled_or_less_deletes(desk, amount, status):
+    said = desk.buy(ANN, 499, 0.5)
+    desk.take(0, SELL, 499, 2)
+    said = desk.change(said, 499, amount)
+    assert (said["status"], said["delete_reason"]) == (status, "client_cancel")
+    assert not desk.trading.orders
+
+
+@pytest.mark.parametrize(
+    ("price", "amount", "kept"), [(499, 0.2, True), (499, 0.3, True), (499, 0.4, False), (498, 0.2, False)]
+)
+def test_an_amended_order_keeps_its_place_only_when_it_shrinks_or_stays_at_its_price(desk, price, amount, kept):
+    mine = desk.buy(ANN, 499, 0.3)
+    for at in (499, 498):
+        desk.buy(BOB, at, 0.1)
+    assert desk.change(mine, price, amount)["order_id"] == mine["order_id"]
+    assert (desk.queue(price)[0][0] == mine["order_id"]) is kept
+
+
+def test_an_amended_order_may_take_where_it_crosses(desk):
+    desk.level(SELL, 501, 2)
+    said = desk.buy(ANN, 499, 0.5)
+    said = desk.change(said, 501, 0.5)
+    assert fills(said) == [(501, 0.2, "taker")]
+    assert (said["status"], said["change_reason"], desk.queue(501)) == (
+        "partially_filled",
+        "amend",
+        [(said["order_id"], 3)],
+    )
+
+
+# limits and margin
+
+
+def test_open_orders_are_limited_per_account():
+    desk = Desk(most_orders=3)
+    kept = [desk.buy(session, 499, 0.1) for session in (ANN, ANN_DROPS, ANN)][0]
+    assert desk.buy(ANN, 499, 0.1) == 49
+    assert isinstance(desk.buy(ANN_2, 499, 0.1), dict)
+    assert desk.change(kept, 498, 0.2)["amount"] == 0.2
+
+
+def test_the_size_of_open_orders_is_limited_per_underlying_and_side():
+    desk = Desk(most_value=100)
+    said = desk.buy(ANN, 499, 0.1)
+    assert desk.send(ANN, "buy", 499, 0.15, DATED) == 50
+    assert isinstance(desk.send(ANN, "buy", 499, 0.1, DATED), dict)
+    assert desk.change(said, 499, 0.2) == 50
+    assert isinstance(desk.sell(ANN, 501, 0.2), dict)
+
+
+def test_an_order_that_equity_does_not_cover_is_refused_and_one_that_reduces_is_not():
+    desk = Desk(cash=50)  # 5 % of 1,000 USD
+    said = desk.buy(ANN, 499, 1.9)
+    assert desk.buy(ANN, 499, 0.2) == 24
+    assert desk.change(said, 499, 2.1) == 24
+    assert desk.change(said, 499, 2.0)["amount"] == 2.0
+    assert isinstance(desk.sell(ANN, 501, 2.0), dict)  # only one of both can be filled
+    desk.level(SELL, 499, 25)
+    assert desk.lots(ANN) == 20
+    assert desk.buy(ANN_DROPS, 490, 0.1) == 24
+    assert isinstance(desk.sell(ANN_DROPS, 503, 1.5, reduce_only=True), dict)
+
+
+def test_equity_below_the_initial_margin_cancels_all_orders():
+    desk = Desk(cash=50)
+    desk.level(SELL, 500, 19)  # all of it: no middle, no premium
+    desk.buy(ANN, 500, 1.9)
+    near, far = desk.sell(ANN, 503, 0.1), desk.sell(ANN_DROPS, 600, 0.1)
+    desk.set_index(495 * UNIT)
+    assert len(desk.trading.orders) == 2
+    desk.pass_seconds(1)
+    for said in (near, far):
+        assert desk.heard(said)[-1] == ("cancel", "cancelled", "margin_breach")
+    assert desk.lots(ANN) == 19
+
+
+def test_equity_below_the_maintenance_margin_sells_the_position_at_the_liquidation_fee():
+    desk = Desk(cash=50)
+    desk.level(SELL, 500, 19)  # all of it: no middle, no premium
+    desk.buy(ANN, 500, 1.9)
+    desk.buy(BOB, 486, 1.0)
+    desk.level(BUY, 485, 30)
+    desk.set_index(486 * UNIT)
+    desk.pass_seconds(1)
+    assert desk.lots(ANN) == 0
+    said = desk.notices[-1]
+    assert (said["insert_reason"], said["order_type"], said["status"]) == ("liquidation", "market", "filled")
+    assert fills(said) == [(486, 1.0, "taker"), (485, 0.9, "taker")]
+    mine = [one for one in desk.trades if one.trade_type == "liquidation"]
+    assert [(one.price_units // UNIT, one.fee) for one in mine] == [(486, 243 * CENT), (485, 219 * CENT)]
+    assert mine[0].message()["liquidation_fee"] == 2.43
+    bobs = [one for one in desk.trades if one.trade_type == "normal" and one.price_units == 486 * UNIT]
+    assert [(one.role, one.fee) for one in bobs] == [("maker", 5 * CENT)]
+
+
+def test_what_a_liquidated_account_owes_beyond_its_money_is_borne_by_the_house():
+    desk = Desk(cash=50)
+    desk.level(SELL, 500, 19)  # all of it: no middle, no premium
+    desk.buy(ANN, 500, 1.9)
+    before = desk.clearing.house.cash
+    desk.set_index(400 * UNIT)
+    desk.level(BUY, 399, 100)
+    desk.pass_seconds(1)
+    account = desk.sessions[ANN].account
+    assert (desk.lots(ANN), account.cash) == (0, 0)
+    assert desk.clearing.house.cash < before + 190 * MONEY  # which is what it has gained on the position
+    assert isinstance(desk.buy(BOB, 398, 0.1), dict)
+
+
+def test_a_liquidation_that_finds_nobody_within_the_collar_goes_on_the_next_second():
+    desk = Desk(cash=50)
+    desk.level(SELL, 500, 19)  # all of it: no middle, no premium
+    desk.buy(ANN, 500, 1.9)
+    desk.set_index(480 * UNIT)
+    desk.level(BUY, 460, 100)
+    desk.pass_seconds(1)
+    assert desk.lots(ANN) == 19
+    desk.level(BUY, 475, 10)
+    desk.pass_seconds(1)
+    assert desk.lots(ANN) == 9
+
+
+# fees, marks, funding
+
+
+def test_fees_are_a_rate_on_the_index_by_role_rounded_to_cents(desk):
+    desk.set_index(50_123_456_789)
+    desk.sell(BOB, 505, 3.0)
+    desk.buy(ANN, 505, 3.0)
+    assert {one.role: one.fee // CENT for one in desk.trades} == {"maker": 15, "taker": 75}  # 0.1504, 0.7519
+    assert desk.clearing.fees == 90 * CENT
+    assert [one.message()["fee_rate"] for one in desk.trades] == [5e-4, 1e-4]
+    assert desk.trades[0].message()["fee_basis"] == 501.23456789
+
+
+def test_a_fee_of_half_a_cent_goes_to_the_even_one(desk):
+    for lots, cents in ((1, 0), (3, 2), (5, 2), (7, 4)):  # 0.5, 1.5, 2.5, 3.5 cents for the maker
+        desk.sell(BOB, 500, lots / 10)
+        desk.buy(ANN, 500, lots / 10)
+        assert desk.trades[-1].fee == cents * CENT
+
+
+def test_the_mark_is_the_index_and_an_average_of_the_premium_over_30_seconds(desk):
+    decay = math.exp(-1 / 30)
+    series = [(498, 504), (498, 504), (498, 506), (496, 506), (None, 506), (498, 503)]
+    premium = None
+    for bid, ask in series:
+        for side, price in ((BUY, bid), (SELL, ask)):
+            for old in list(desk.contracts[0].book.prices(side)):
+                desk.level(side, old, 0)
+            if price is not None:
+                desk.level(side, price, 5)
+        desk.pass_seconds(1)
+        if bid is not None:
+            now = (bid + ask) / 2 - 500
+            premium = now if premium is None else decay * premium + (1 - decay) * now
+        assert desk.contracts[0].mark_units == round((500 + premium) * UNIT)
+    assert round(premium, 6) == 1.014278
+
+
+def test_funding_is_the_premium_by_the_part_of_a_day_that_passes_and_longs_pay(desk):
+    desk.level(BUY, 503, 5)
+    desk.level(SELL, 505, 5)
+    desk.pass_seconds(1)  # the mark is 4 above the index from here on
+    desk.buy(ANN, 505, 0.5)
+    desk.level(SELL, 505, 5)
+    began = desk.contracts[0].marking.funding_units
+    desk.pass_seconds(216)
+    paid = desk.contracts[0].marking.funding_units - began
+    assert abs(paid - UNIT // 100) <= 1  # 4 USD * 0.06 h / 24 h, but for the second before
+    ann, before = desk.sessions[ANN].account, desk.sessions[ANN].account.cash
+    desk.sell(ANN, 503, 0.5)
+    record = desk.trades[-1]
+    assert record.funding_pnl == -paid * UNIT // 2
+    assert ann.cash - before == record.funding_pnl + record.position_pnl - record.fee
+    assert record.position_pnl == -MONEY
+
+
+def test_shorts_are_paid_what_longs_pay_and_a_negative_premium_turns_it_round(desk):
+    desk.level(BUY, 495, 5)
+    desk.level(SELL, 497, 5)
+    desk.pass_seconds(1)
+    desk.sell(ANN, 495, 0.5)
+    desk.level(BUY, 495, 5)
+    desk.pass_seconds(216)
+    desk.buy(ANN, 497, 0.5)
+    assert abs(desk.trades[-1].funding_pnl + MONEY // 200) <= UNIT // 2
+
+
+def test_the_dampener_leaves_small_premiums_free():
+    desk = Desk(dampener_bps=20)  # 1 USD of 500
+    desk.level(BUY, 499, 5)
+    desk.level(SELL, 502, 5)
+    desk.pass_seconds(60)
+    assert desk.contracts[0].marking.funding_units == 0
+    for side, sign in ((BUY, 1), (SELL, -1)):
+        desk = Desk(dampener_bps=20)
+        desk.level(side, 500 + sign * 1, 5)
+        desk.level(-side, 500 + sign * 5, 5)
+        desk.pass_seconds(216)
+        assert desk.contracts[0].marking.funding_units == sign * UNIT // 200  # (3 - 1) USD * 0.06 h / 24 h
+
+
+def test_a_dated_future_has_no_funding(desk):
+    desk.set_level(1, BUY, 1_006, 5)
+    desk.set_level(1, SELL, 1_010, 5)
+    desk.pass_seconds(600)
+    assert desk.contracts[1].marking.funding_units == 0
+    assert desk.contracts[1].mark_units == 504 * UNIT
+    assert desk.contracts[1].marking.content() == {}
+
+
+# the day
+
+
+def test_at_eight_profit_becomes_cash_at_the_mark_and_the_session_begins_anew():
+    desk = Desk(before_eight_s=3)
+    desk.level(SELL, 500, 5)
+    desk.buy(ANN, 500, 0.5)
+    desk.set_index(504 * UNIT)
+    account, position = desk.sessions[ANN].account, desk.sessions[ANN].account.position(desk.contracts[0])
+    before, equity = account.cash, account.equity()
+    desk.pass_seconds(2)
+    assert account.cash == before
+    desk.pass_seconds(1)
+    assert desk.clock.unix_s == EIGHT
+    assert (account.cash, account.equity()) == (before + 2 * MONEY, equity)
+    line = account.portfolio()[0]
+    assert (line["start_price"], line["average_price"], line["realised_pnl"], line["unrealised_pnl"]) == (504, 500, 0, 0)
+    assert desk.underlying.previous_settlement_units == 504 * UNIT
+    assert position.realised == 0
+    desk.set_index(505 * UNIT)
+    desk.pass_seconds(10)
+    assert account.cash == before + 2 * MONEY
+
+
+def test_an_expiry_ends_orders_and_closes_positions_at_the_average_of_the_last_half_hour():
+    desk = Desk(before_eight_s=1_801, expires=True)
+    desk.pass_seconds(1)  # 07:30:00 is the first second that counts
+    desk.set_level(1, SELL, 1_000, 4)
+    said = desk.send(ANN, "buy", 500, 0.2, DATED)
+    assert said["status"] == "filled"
+    resting = desk.send(ANN_DROPS, "buy", 490, 0.2, DATED)
+    before = desk.sessions[ANN].account.cash
+    desk.pass_seconds(900)
+    desk.set_index(504 * UNIT)
+    desk.pass_seconds(900)
+    average = (901 * 500 * UNIT + 900 * 504 * UNIT) // 1_801
+    assert desk.heard(resting)[-1] == ("cancel", "cancelled", "instrument_deactivated")
+    assert [one.trade_type for one in desk.trades] == ["normal", "expiration"]
+    record = desk.trades[-1]
+    assert (record.side, record.price_units, record.position_lots, record.fee) == (SELL, average, 0, 0)
+    position = desk.sessions[ANN].account.position(desk.contracts[1])
+    assert (position.lots, position.start_value, position.cost) == (0, 0, 0)
+    assert desk.sessions[ANN].account.cash - before == UNIT // 5 * (average - 500 * UNIT)
+    assert desk.send(ANN, "buy", 490, 0.2, DATED) == 5
+    assert desk.daily.expired[0]["settlement_price"] == average / UNIT
+    assert "removed" in desk.feeds.changes[0]
+
+
+def test_a_debt_that_an_expiry_leaves_is_borne_by_the_house():
+    desk = Desk(before_eight_s=5, expires=True, cash=30)
+    desk.set_level(1, SELL, 1_000, 20)
+    desk.send(ANN, "buy", 500, 1.0, DATED)
+    desk.pass_seconds(3)
+    desk.set_index(400 * UNIT)
+    desk.trading.check_margins = lambda: None  # the liquidation finds nobody
+    desk.plain.check_margins = lambda: None
+    desk.pass_seconds(2)
+    account = desk.sessions[ANN].account
+    del desk.trading.check_margins, desk.plain.check_margins
+    was = account.cash
+    desk.pass_seconds(1)
+    assert (was < 0, account.cash) == (True, 0)
+
+
+def test_a_day_s_volume_is_forgotten_when_the_day_is_over(desk):
+    desk.level(SELL, 500, 5)
+    desk.buy(ANN, 500, 0.5)
+    contract = desk.contracts[0]
+    now_s = desk.clock.unix_s
+    assert contract.ticker(now_s, 5)["volume_24h"] == 0.5
+    assert contract.ticker(now_s + 23 * 3_600, 5)["volume_24h"] == 0.5
+    assert contract.ticker(now_s + 25 * 3_600, 5)["volume_24h"] == 0

@@ -309,7 +309,7 @@ class Beside:
                 assert order.session.client_ids[order.client_order_id] is order
         assert sum(len(account.orders) for account in self.accounts) == len(self.trading.orders)
         for session in self.sessions:
-            assert all(self.trading.orders[one.order_id] is one for one in session.client_ids.values())
+            assert all(self.trading.orders.get(one.order_id) is one for one in session.client_ids.values())
         for order in self.known.values():
             lot = order.contract.listed.lot_size
             assert round(sum(fill["amount"] for fill in order.fills) / lot) == order.filled_lots <= order.total_lots

@@ -80,7 +80,7 @@ class Walk:
         asked: dict[str, Any] = {
             "direction": draw.choice(["buy", "sell"]),
             "instrument_name": (PERPETUAL, DATED)[which],
-            "price": sent(draw, round(draw.gauss(500, 4)) * (1 + which), listed.tick_size),
+            "price": sent(draw, round(draw.gauss(500, 3)) * (1 + which), listed.tick_size),
             "amount": sent(draw, draw.choice([1, 2, 3, 5, 8, 12, 20]), listed.lot_size),
             "client_order_id": draw.choice([None, 2**64 - 1, *range(20)]),
         }
@@ -103,8 +103,8 @@ class Walk:
             return
         assert order.price_ticks is not None
         listed = order.contract.listed
-        price = max(order.price_ticks + draw.choice([0, 0, 0, 1, -1, 2, 3, 5, -3, -5, 12, -30]), 1)
-        size = max(order.total_lots + draw.choice([-100, -3, -1, -1, 0, 0, 1, 2, 5]), 0)
+        price = max(order.price_ticks + draw.choice([0, 0, 0, 0, 0, 1, -1, 2, 3, 5, -3, -5, 12, -30]), 1)
+        size = max(order.total_lots + draw.choice([-100, -3, -1, 0, 0, 0, 1, 2, 5]), 0)
         asked: dict[str, Any] = {"price": sent(draw, price, listed.tick_size), "amount": sent(draw, size, listed.lot_size)}
         if draw.random() < 0.3:
             asked |= draw.choice(COLLARS)

@@ -31,6 +31,9 @@ SESSIONS = [(0, True), (0, False), (1, False), (2, True)]
 
 PERPETUAL, DATED = "BTC-PERPETUAL", "BTC-25DEC26"
 
+Line = tuple[int, int, plain.Order | None]
+"""Price in ticks, lots, whose; None is the background's."""
+
 
 class NoFeeds:
     """What `Daily` tells of listings."""
@@ -185,6 +188,7 @@ class Beside:
             if self.now_s == self.settlement_s:
                 self.settlement_s += DAY_S
         self.check()
+        self._compare_margins()
 
     def live(self) -> list[ClientOrder]:
         """Orders that can be amended, oldest first."""
@@ -230,47 +234,47 @@ class Beside:
     def _compare_books(self) -> None:
         live = {self.pairs[order_id] for order_id in self.trading.orders}
         assert live == {one for one in self.plain.orders if one.gone is None}
-        for contract, instrument in zip(self.contracts, self.instruments, strict=True):
-            book, lot = contract.book, instrument.lot
+        for market, contract, instrument in zip(self.markets, self.contracts, self.instruments, strict=True):
+            book, listed = contract.book, contract.listed
             for side in (BUY, SELL):
-                found = [
-                    (item.price_ticks * instrument.tick, item.lots * lot, item.owner and self.pairs[item.owner.order_id])
-                    for price in book.prices(side)
-                    for item in book.queue(side, price)
-                ]
-                wanted = [(one.price, one.size, one.order) for one in instrument.sorted(side)]
-                assert merged(found) == merged(wanted)
-                assert book.total(side) * lot == sum(size for _, size, _ in wanted)
+                found: list[Line] = []
                 for price in book.prices(side):
                     here = list(book.queue(side, price))
                     assert book.size(side, price) == sum(item.lots for item in here) > 0
                     assert book.background(side, price) == sum(item.lots for item in here if item.owner is None)
-                orders = self.markets[self.contracts.index(contract)].client_orders(side)
-                assert [self.pairs[one.order_id] for one in orders] == [order for _, _, order in wanted if order]
+                    found += [(price, item.lots, item.owner and self.pairs[item.owner.order_id]) for item in here]
+                wanted = [
+                    (whole(one.price, UNIT, listed.tick_units), whole(one.size, UNIT, listed.lot_units), one.order)
+                    for one in instrument.sorted(side)
+                ]
+                assert merged(found) == merged(wanted)
+                assert book.total(side) == sum(lots for _, lots, _ in wanted)
+                orders = [self.pairs[one.order_id] for one in market.client_orders(side)]
+                assert orders == [order for _, _, order in wanted if order]
             bid, ask = book.best(BUY), book.best(SELL)
             assert bid is None or ask is None or bid < ask, "the book is crossed"
-            assert contract.mark_units == self.plain.mark(instrument) * UNIT
-            assert contract.marking.funding_units == self.plain.funding(instrument) * UNIT
+            assert contract.mark_units == whole(self.plain.mark(instrument), UNIT)
+            assert contract.marking.funding_units == whole(self.plain.funding(instrument), UNIT)
         assert set(self.trading.contracts) == set(self.plain.listed)
 
     def _compare_accounts(self) -> None:
         ours, theirs = [*self.accounts, self.clearing.house], [*self.plain.accounts, self.plain.house]
         for account, twin in zip(ours, theirs, strict=True):
-            assert Fraction(account.cash, MONEY) == twin.cash
-            assert Fraction(account.fees, MONEY) == twin.fees
-            if account is not self.clearing.house:
-                assert Fraction(account.equity(), MONEY) == self.plain.equity(twin)
-                assert Fraction(account.required(), MONEY) == self.plain.required(twin)
+            assert (account.cash, account.fees) == (whole(twin.cash, MONEY), whole(twin.fees, MONEY))
             for contract, instrument in zip(self.contracts, self.instruments, strict=True):
-                position, held = account.position(contract), twin.of(instrument)
-                assert position.lots * instrument.lot == held.size
-                assert Fraction(position.start_value, MONEY) == held.carried
-                assert Fraction(position.cost, MONEY) == held.cost
-                assert Fraction(position.realised, MONEY) == held.realised
+                position, held, lot_units = account.position(contract), twin.of(instrument), contract.listed.lot_units
+                assert position.lots == whole(held.size, UNIT, lot_units)
+                found = (position.start_value, position.cost, position.realised)
+                assert found == tuple(whole(money, MONEY) for money in (held.carried, held.cost, held.realised))
                 if account is not self.clearing.house:
                     for side in (BUY, SELL):
                         size = self.plain.open_size(twin, instrument, side)
-                        assert position.open_lots[side] * instrument.lot == size
+                        assert position.open_lots[side] == whole(size, UNIT, lot_units)
+
+    def _compare_margins(self) -> None:
+        for account, twin in zip(self.accounts, self.plain.accounts, strict=True):
+            assert account.equity() == whole(self.plain.equity(twin), MONEY)
+            assert account.required() == whole(self.plain.required(twin), MONEY)
 
     def _compare_records(self) -> None:
         found = [
@@ -295,7 +299,7 @@ class Beside:
     def _look_at_invariants(self) -> None:
         everybody = [*self.accounts, self.clearing.house]
         assert self.wealth() == self.began_with, "money came or went"
-        assert Fraction(self.clearing.fees, MONEY) == self.plain.fees == sum(one.fees for one in self.plain.accounts)
+        assert self.clearing.fees == whole(self.plain.fees, MONEY) == sum(one.fees for one in self.accounts)
         for contract in self.contracts:
             assert sum(account.position(contract).lots for account in everybody) == 0
         for order_id, order in self.trading.orders.items():
@@ -338,9 +342,16 @@ def essence(message: dict[str, Any]) -> dict[str, Any]:
     return said | {"fills": [(fill["price"], fill["amount"], fill["maker_taker"]) for fill in message["fills"]]}
 
 
-def merged(lines: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
+def whole(value: Fraction, unit: int, step: int = 1) -> int:
+    """How many steps of 1/unit; the twin's numbers are such."""
+    found, rest = divmod(value.numerator * unit, value.denominator * step)
+    assert rest == 0
+    return found
+
+
+def merged(lines: list[Line]) -> list[Line]:
     """The line with neighbouring pieces of the background as one: how it is cut up is nobody's business."""
-    found: list[tuple[Any, Any, Any]] = []
+    found: list[Line] = []
     for price, size, order in lines:
         if found and order is None and found[-1][2] is None and found[-1][0] == price:
             found[-1] = (price, found[-1][1] + size, None)

@@ -136,7 +136,8 @@ class Beside:
         session = order.session
         by_id = self.trading.find(session, order.order_id, None)
         if order.client_order_id is not None:
-            assert self.trading.find(session, None, client_order_id_of({"client_order_id": order.client_order_id})) is by_id
+            number = client_order_id_of({"client_order_id": order.client_order_id})
+            assert self.trading.find(session, None, number) is by_id
         return by_id
 
     def cancel_all(self, account: int) -> None:
@@ -158,9 +159,7 @@ class Beside:
         """As flows do, they never let the background cross itself."""
         instrument = self.instruments[which]
         price = ticks * instrument.tick
-        if lots and any(
-            one.order is None and side * (price - one.price) >= 0 for one in instrument.sorted(-side)
-        ):
+        if lots and any(one.order is None and side * (price - one.price) >= 0 for one in instrument.sorted(-side)):
             return
         self.markets[which].set_level(side, ticks, lots)
         self.plain.set_level(instrument, side, price, lots * instrument.lot)
@@ -287,7 +286,8 @@ class Beside:
                 one.lots * one.contract.listed.lot,
                 one.role,
                 one.position_lots * one.contract.listed.lot,
-                *(Fraction(money, MONEY) for money in (one.session_realised, one.position_pnl, one.funding_pnl, one.fee)),
+                *(Fraction(money, MONEY) for money in (one.session_realised, one.position_pnl)),
+                *(Fraction(money, MONEY) for money in (one.funding_pnl, one.fee)),
             )
             for account, one in self.clearing.records
         ]

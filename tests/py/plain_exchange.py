@@ -312,9 +312,12 @@ class Exchange:
         sells = self.open_size(account, instrument, SELL) + extra.get(SELL, ZERO)
         return max(size + buys, sells - size)
 
-    def required(self, account: Account, where: Instrument | None = None, extra: dict[int, Fraction] | None = None) -> Any:
+    def required(
+        self, account: Account, where: Instrument | None = None, side: int = BUY, more: Fraction = ZERO
+    ) -> Any:
+        extra = {side: more}
         return Fraction(5, 100) * sum(
-            self.worst(account, one, extra if one is where and extra else {}) * self.mark(one)
+            self.worst(account, one, extra if one is where else {}) * self.mark(one)
             for one in self.instruments.values()
         )
 
@@ -335,10 +338,9 @@ class Exchange:
                 value += self.open_size(account, one, side) * self.mark(one)
         if value > self.most_value:
             raise Refused(50)
-        extra = {side: more}
-        if self.worst(account, order.instrument, extra) > self.worst(account, order.instrument, {}):
-            if self.required(account, order.instrument, extra) > self.equity(account):
-                raise Refused(24)
+        needed = self.required(account, order.instrument, side, more)
+        if needed > self.required(account) and needed > self.equity(account):
+            raise Refused(24)
 
     @staticmethod
     def step_back(order: Order) -> bool:
@@ -434,9 +436,12 @@ class Exchange:
         self.fees += fee
         if order is not None:
             kind = "liquidation" if order.insert_reason == "liquidation" else "normal"
-            self.records.append(
-                (account.name, instrument.name, kind, side, price, size, role, held.size, held.realised, gain, funding, fee)
-            )
+            self.record(account.name, instrument.name, kind, side, price, size, role, held, gain, funding, fee)
+
+    def record(self, *line: Any) -> None:
+        """A line of a trade history; of the holding what it has become."""
+        *before, held, gain, funding, fee = line
+        self.records.append((*before, held.size, held.realised, gain, funding, fee))
 
     @staticmethod
     def finest(money: Fraction) -> Fraction:
@@ -597,8 +602,8 @@ class Exchange:
             held.realised += gain
             size, held.size, held.carried, held.cost = held.size, ZERO, ZERO, ZERO
             if size and account is not self.house:
-                self.records.append(
-                    (account.name, instrument.name, "expiration", SELL if size > 0 else BUY, price, abs(size), None)
-                    + (ZERO, held.realised, gain, ZERO, ZERO)
+                side = SELL if size > 0 else BUY
+                self.record(
+                    account.name, instrument.name, "expiration", side, price, abs(size), None, held, gain, ZERO, ZERO
                 )
         del self.listed[instrument.name]

@@ -95,3 +95,46 @@ def test_an_order_keeps_its_place_only_when_it_shrinks():
     for lots in (0, 4, -1):
         with pytest.raises(ValueError, match="keeps its place"):
             book.resize(item, lots)
+
+
+def test_a_plan_changes_nothing_and_stops_at_what_may_not_be_met():
+    book = OrderBook()
+    items = [Resting(SELL, price, lots, owner) for price, lots, owner in ((5, 2, "a"), (5, 3, "b"), (6, 4, "c"))]
+    for item in items:
+        book.add(item)
+    book.changed.clear()
+    plan = book.plan(BUY, None, 9, lambda item: True)
+    assert [(match.maker, match.price_ticks, match.lots) for match in plan] == [
+        (items[0], 5, 2),
+        (items[1], 5, 3),
+        (items[2], 6, 4),
+    ]
+    assert sum(match.lots for match in book.plan(BUY, 5, 9, lambda item: True)) == 5
+    assert [match.lots for match in book.plan(BUY, None, 9, lambda item: item.owner != "b")] == [2]
+    assert (book.total(SELL), book.changed) == (9, set())
+
+
+def test_turns_are_in_the_order_of_joining_a_line():
+    book = OrderBook()
+    items = [Resting(BUY, price, 1) for price in (5, 7, 5, 6)]
+    for item in items:
+        book.add(item)
+    assert [item.turn for item in items] == sorted(item.turn for item in items)
+    assert list(book.queue(BUY, 5)) == [items[0], items[2]]
+    assert list(book.prices(BUY)) == [7, 6, 5]
+    assert list(book.queue(BUY, 4)) == []
+
+
+def test_each_level_that_changes_is_noted_and_empty_ones_leave_nothing():
+    book = OrderBook()
+    book.set_background(SELL, 9, 4)
+    item = Resting(SELL, 9, 2, "a")
+    book.add(item)
+    assert (book.size(SELL, 9), book.background(SELL, 9), book.changed) == (6, 4, {(SELL, 9)})
+    book.changed.clear()
+    book.apply(book.plan(BUY, 9, 6, lambda item: True))
+    assert book.changed == {(SELL, 9)}
+    assert (book.best(SELL), book.size(SELL, 9), book.background(SELL, 9), book.total(SELL)) == (None, 0, 0, 0)
+    book.changed.clear()
+    book.set_background(SELL, 9, 0)
+    assert book.changed == set()

@@ -163,17 +163,21 @@ BUGS: dict[str, Bug] = {
     "an amend that stays is sent to the end": method(
         Trading,
         "amend",
-        lambda real: lambda self, order, asked: (
-            (self._take_away(order), self._execute(order, "amend", order.price_ticks))[1]
-            if (asked.price_ticks, asked.lots) == (order.price_ticks, order.total_lots)
-            else real(self, order, asked)
+        lambda real: (
+            lambda self, order, asked: (
+                (self._take_away(order), self._execute(order, "amend", order.price_ticks))[1]
+                if (asked.price_ticks, asked.lots) == (order.price_ticks, order.total_lots)
+                else real(self, order, asked)
+            )
         ),
     ),
     "an amend adds to what is filled": method(
         Trading,
         "amend",
-        lambda real: lambda self, order, asked: real(
-            self, order, replace(asked, lots=asked.lots + order.filled_lots if asked.lots else 0)
+        lambda real: (
+            lambda self, order, asked: real(
+                self, order, replace(asked, lots=asked.lots + order.filled_lots if asked.lots else 0)
+            )
         ),
     ),
     "self-trades go through": (trading, "_is_own", lambda order, other: False),

@@ -105,7 +105,7 @@ class Walk:
         listed = order.contract.listed
         price = max(order.price_ticks + draw.choice([0, 0, 0, 0, 0, 1, -1, 2, 3, 5, -3, -5, 12, -30]), 1)
         size = max(order.total_lots + draw.choice([-100, -3, -1, 0, 0, 0, 1, 2, 5]), 0)
-        asked: dict[str, Any] = {"price": sent(draw, price, listed.tick_size), "amount": sent(draw, size, listed.lot_size)}
+        asked = {"price": sent(draw, price, listed.tick_size), "amount": sent(draw, size, listed.lot_size)}
         if draw.random() < 0.3:
             asked |= draw.choice(COLLARS)
         self.both.amend(order, asked)
@@ -127,8 +127,8 @@ class Walk:
             self.both.cancel_session(draw.randrange(4))
 
     def level(self, draw: random.Random) -> None:
-        which = draw.randrange(2)
-        self.both.set_level(which, draw.choice([BUY, SELL]), round(draw.gauss(500, 6)) * (1 + which), draw.randint(0, 9))
+        which, side = draw.randrange(2), draw.choice([BUY, SELL])
+        self.both.set_level(which, side, round(draw.gauss(500, 6)) * (1 + which), draw.randint(0, 9))
 
     def take(self, draw: random.Random) -> None:
         which = draw.randrange(2)

@@ -401,7 +401,7 @@ def test_equity_below_the_maintenance_margin_sells_the_position_at_the_liquidati
     assert fills(said) == [(486, 1.0, "taker"), (485, 0.9, "taker")]
     mine = [one for one in desk.trades if one.trade_type == "liquidation"]
     assert [(one.price_units // UNIT, one.fee) for one in mine] == [(486, 243 * CENT), (485, 219 * CENT)]
-    assert mine[0].message()["liquidation_fee"] == 2.43
+    assert mine[0].historical()["liquidation_fee"] == 2.43
     bobs = [one for one in desk.trades if one.trade_type == "normal" and one.price_units == 486 * UNIT]
     assert [(one.role, one.fee) for one in bobs] == [("maker", 5 * CENT)]
 
@@ -442,8 +442,8 @@ def test_fees_are_a_rate_on_the_index_by_role_rounded_to_cents(desk):
     desk.buy(ANN, 505, 3.0)
     assert {one.role: one.fee // CENT for one in desk.trades} == {"maker": 15, "taker": 75}  # 0.1504, 0.7519
     assert desk.clearing.fees == 90 * CENT
-    assert [one.message()["fee_rate"] for one in desk.trades] == [5e-4, 1e-4]
-    assert desk.trades[0].message()["fee_basis"] == 501.23456789
+    assert [one.historical()["fee_rate"] for one in desk.trades] == [5e-4, 1e-4]
+    assert desk.trades[0].historical()["fee_basis"] == 501.23456789
 
 
 def test_a_fee_of_half_a_cent_goes_to_the_even_one(desk):

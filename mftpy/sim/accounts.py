@@ -100,19 +100,19 @@ class Account:
         """Apply one fill; returns (profit realised, funding realised), money."""
         position = self.position(contract)
         funding = self.realise_funding(contract, position)
-        value = price_ticks * lots * contract.listed.money_per_tick_lot
-        before = position.lots
+        before, unit = position.lots, price_ticks * contract.listed.money_per_tick_lot
         position.lots = before + side * lots
         self.cash -= fee
         self.fees += fee
         if before * side >= 0:
-            position.start_value += side * value
-            position.cost += side * value
+            value = side * unit * lots
+            position.start_value += value
+            position.cost += value
             return 0, funding
-        closed = min(lots, abs(before))
-        carried = half_even(position.start_value * closed, abs(before))
-        opened = half_even(position.cost * closed, abs(before))
-        unit = price_ticks * contract.listed.money_per_tick_lot
+        closed, carried, opened = abs(before), position.start_value, position.cost
+        if lots < closed:
+            carried, opened = half_even(carried * lots, closed), half_even(opened * lots, closed)
+            closed = lots
         gain = -side * unit * closed - carried
         over = side * unit * (lots - closed)
         position.start_value += over - carried
@@ -165,7 +165,8 @@ class Account:
         for name, position in self.positions.items():
             one = self.contracts[name]
             worst = position.worst_lots(side, more) if one is contract else position.worst_lots()
-            total += worst * one.listed.lot_units * one.mark_units
+            if worst:
+                total += worst * one.listed.lot_units * one.mark_units
         return total * INITIAL_PERCENT // 100
 
     def maintenance(self) -> int:

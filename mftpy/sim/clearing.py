@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mftpy.sim.accounts import Account
+from mftpy.sim.accounts import Account, Position
 from mftpy.sim.clock import Clock
 from mftpy.sim.contract import Contract
 from mftpy.sim.matching import BUY, SELL
@@ -16,6 +16,7 @@ from mftpy.sim.orders import ClientOrder, TradeRecord
 MAKER: Final = "maker"
 TAKER: Final = "taker"
 LIQUIDATION: Final = "liquidation"
+NORMAL: Final = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,15 @@ class Clearing:
         maker: ClientOrder | None,
     ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Book one trade; None stands for the background. Returns the fills of taker and maker."""
-        contract.trade(price_ticks, lots, taker_side, self.clock.unix_s)
+        now_s = self.clock.unix_s
+        contract.trade(price_ticks, lots, taker_side, now_s)
         if taker is None and maker is None:
             return None, None
         self._next_trade += 1
         trade_id = f"{self._next_trade:032X}"
         return (
-            self._book(contract, taker_side, price_ticks, lots, taker, TAKER, trade_id),
-            self._book(contract, -taker_side, price_ticks, lots, maker, MAKER, trade_id),
+            self._book(contract, taker_side, price_ticks, lots, taker, TAKER, trade_id, now_s),
+            self._book(contract, -taker_side, price_ticks, lots, maker, MAKER, trade_id, now_s),
         )
 
     def _book(
@@ -84,13 +86,15 @@ class Clearing:
         order: ClientOrder | None,
         role: str,
         trade_id: str,
+        now_s: float,
     ) -> dict[str, Any] | None:
         if order is None:
             self.house.fill(contract, side, price_ticks, lots, 0)
             return None
         account, listed = order.account, contract.listed
-        kind = LIQUIDATION if order.insert_reason == LIQUIDATION else "normal"
-        rate = self._rates[LIQUIDATION if kind == LIQUIDATION else role]
+        kind, rate = NORMAL, self._rates[role]
+        if order.insert_reason == LIQUIDATION:
+            kind, rate = LIQUIDATION, self._rates[LIQUIDATION]
         index = contract.underlying.index_units
         fee = fee_of(index, rate, lots * listed.lot_units)
         gain, funding = account.fill(contract, side, price_ticks, lots, fee)
@@ -98,21 +102,25 @@ class Clearing:
         order.filled_lots += lots
         fill = {
             "trade_id": trade_id,
-            "price": listed.price(price_ticks),
-            "amount": listed.amount(lots),
-            "time": self.clock.unix_s,
+            "price": price_ticks * listed.tick_units / UNIT,
+            "amount": lots * listed.lot_units / UNIT,
+            "time": now_s,
             "maker_taker": role,
             "leg_index": 0,
         }
         order.fills.append(fill)
         units = price_ticks * listed.tick_units
-        self._record(account, contract, kind, trade_id, order, side, units, lots, role, gain, funding, fee, rate / UNIT)
+        position = order.position
+        self._record(
+            account, contract, position, kind, trade_id, order, side, units, lots, role, now_s, gain, funding, fee, rate
+        )
         return fill
 
     def _record(
         self,
         account: Account,
         contract: Contract,
+        position: Position,
         kind: str,
         trade_id: str,
         order: ClientOrder | None,
@@ -120,12 +128,12 @@ class Clearing:
         price_units: int,
         lots: int,
         role: str | None,
+        now_s: float,
         gain: int,
         funding: int,
         fee: int,
-        fee_rate: float,
+        rate_units: int,
     ) -> None:
-        position = account.position(contract)
         self._sequence += 1
         record = TradeRecord(
             self._sequence,
@@ -137,14 +145,14 @@ class Clearing:
             price_units,
             lots,
             role,
-            self.clock.unix_s,
+            now_s,
             position.lots,
             position.realised,
             gain,
             funding,
             fee,
             contract.underlying.index_units,
-            fee_rate,
+            rate_units / UNIT,
             contract.marking.funding_units,
         )
         account.trades.append(record)
@@ -177,7 +185,21 @@ class Clearing:
                 side = SELL if lots > 0 else BUY
                 trade_id = f"{self._next_trade:032X}"
                 self._record(
-                    account, contract, "expiration", trade_id, None, side, price_units, abs(lots), None, gain, 0, 0, 0.0
+                    account,
+                    contract,
+                    position,
+                    "expiration",
+                    trade_id,
+                    None,
+                    side,
+                    price_units,
+                    abs(lots),
+                    None,
+                    self.clock.unix_s,
+                    gain,
+                    0,
+                    0,
+                    0,
                 )
 
     def cover(self, account: Account) -> int:

@@ -95,6 +95,7 @@ class Marking:
         self.funding_units = 0
         self._dampener_units = dampener_units
         self._premium: float | None = None
+        self._premium_units = 0
         self._rest = 0  # of funding, in 1/86,400 units: carried on, so that nothing is lost by rounding
         self._daily: deque[int] = deque(maxlen=DAY_S // 60 + 1)
         self._daily.append(0)
@@ -103,7 +104,8 @@ class Marking:
     @property
     def mark_units(self) -> int:
         """Index plus premium, at least one unit."""
-        return max(self.underlying.index_units + round(self._premium or 0.0), 1)
+        mark = self.underlying.index_units + self._premium_units
+        return mark if mark > 0 else 1
 
     def second(self, best_bid: int | None, best_ask: int | None) -> None:
         """Let one second pass; best prices in ticks."""
@@ -111,6 +113,7 @@ class Marking:
             middle = (best_bid + best_ask) * self.listed.tick_units / 2
             premium = middle - self.underlying.index_units
             self._premium = premium if self._premium is None else self._premium + _ALPHA * (premium - self._premium)
+            self._premium_units = round(self._premium)
         if self.listed.expiry_s is not None:
             return
         quotient, self._rest = divmod(self._rest + self._funded_units(), DAY_S)

@@ -17,6 +17,7 @@ MONEY: Final = UNIT * UNIT
 
 CENT: Final = MONEY // 100
 
+_CENT_OF_RATE: Final = CENT * UNIT  # a rate, as a price and a size, is in 1e-8
 _EXACT: Final = 0.25  # a product this near to a whole number rounds as the exact decimal would
 
 
@@ -48,4 +49,4 @@ def rounded_units(value: float | int) -> int:
 
 def fee_of(index_units: int, rate_units: int, size_units: int) -> int:
     """Money of one fill's fee: a rate on index times size, rounded to cents (half to even)."""
-    return half_even(index_units * size_units * rate_units, CENT * UNIT) * CENT
+    return half_even(index_units * size_units * rate_units, _CENT_OF_RATE) * CENT

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from mftpy.sim.accounts import Account
+from mftpy.sim.accounts import Account, Position
 from mftpy.sim.contract import Contract
 from mftpy.sim.matching import BUY, Resting
 from mftpy.sim.money import MONEY, UNIT
@@ -22,6 +22,7 @@ class ClientOrder:
     order_id: str
     account: Account
     session: Any
+    position: Position
     contract: Contract
     side: int
     price_ticks: int | None
@@ -61,16 +62,17 @@ class ClientOrder:
 
     def message(self, change_reason: str, fills: list[dict[str, Any]]) -> dict[str, Any]:
         """Order object of section 6.6, with the fills of this update."""
-        amount = self.contract.listed.amount
+        listed, total, filled = self.contract.listed, self.total_lots, self.filled_lots
+        lot_units, gone = listed.lot_units, self.delete_reason
         said: dict[str, Any] = {
             "order_id": self.order_id,
             "order_type": self.order_type,
             "time_in_force": self.time_in_force,
-            "instrument_name": self.contract.listed.name,
+            "instrument_name": listed.name,
             "direction": SIDE_NAMES[self.side],
-            "amount": amount(self.total_lots),
-            "filled_amount": amount(self.filled_lots),
-            "remaining_amount": amount(self.open_lots if self.delete_reason is None else 0),
+            "amount": total * lot_units / UNIT,
+            "filled_amount": filled * lot_units / UNIT,
+            "remaining_amount": (total - filled) * lot_units / UNIT if gone is None else 0.0,
             "status": self.status,
             "fills": fills,
             "change_reason": change_reason,
@@ -79,13 +81,13 @@ class ClientOrder:
             "persistent": self.persistent,
         }
         if self.price_ticks is not None:
-            said["price"] = self.contract.listed.price(self.price_ticks)
+            said["price"] = self.price_ticks * listed.tick_units / UNIT
         if self.label is not None:
             said["label"] = self.label
         if self.client_order_id is not None:
             said["client_order_id"] = self.client_order_id
-        if self.delete_reason is not None:
-            said["delete_reason"] = self.delete_reason
+        if gone is not None:
+            said["delete_reason"] = gone
             said["close_time"] = self.close_time
         if self.reduce_only:
             said["reduce_only"] = True
@@ -113,8 +115,7 @@ class ClientOrder:
         return said
 
 
-@dataclass(slots=True, frozen=True)
-class TradeRecord:
+class TradeRecord(NamedTuple):
     """One line of an account's trade history; money and units as in `mftpy.sim.money`."""
 
     sequence: int

@@ -221,31 +221,32 @@ class Trading:
 
     def _new_order(self, account: Account, session: Session | None, asked: Insert) -> ClientOrder:
         order = ClientOrder(
-            order_id=f"{self._next_order:016X}",
-            account=account,
-            session=session,
-            contract=asked.contract,
-            side=asked.side,
-            price_ticks=asked.price_ticks,
-            total_lots=asked.lots,
-            order_type=MARKET if asked.price_ticks is None else LIMIT,
-            time_in_force=asked.time_in_force,
-            client_order_id=asked.client_order_id,
-            label=asked.label,
-            create_time=self.clock.unix_s,
-            persistent=session is None or session.persistent,
-            post_only=asked.post_only,
-            reject_post_only=asked.reject_post_only,
-            reduce_only=asked.reduce_only,
-            stp_level=asked.stp_level if self.rules.stp_override else "customer",
-            stp_whole=asked.stp_whole,
+            f"{self._next_order:016X}",
+            account,
+            session,
+            account.position(asked.contract),
+            asked.contract,
+            asked.side,
+            asked.price_ticks,
+            asked.lots,
+            MARKET if asked.price_ticks is None else LIMIT,
+            asked.time_in_force,
+            asked.client_order_id,
+            asked.label,
+            self.clock.unix_s,
+            session is None or session.persistent,
+            asked.post_only,
+            asked.reject_post_only,
+            asked.reduce_only,
+            asked.stp_level if self.rules.stp_override else "customer",
+            asked.stp_whole,
         )
         self._next_order += 1
         return order
 
     def _room(self, order: ClientOrder) -> int:
         """Lots by which an order may reduce its account's position."""
-        return -order.side * order.account.position(order.contract).lots
+        return -order.side * order.position.lots
 
     @staticmethod
     def _bounded(order: ClientOrder, price_ticks: int | None, collar: str) -> int | None:
@@ -266,12 +267,12 @@ class Trading:
             raise Refusal(TOO_MANY_ORDERS, "too many open orders")
         value = more * contract.listed.lot_units * contract.mark_units
         for name, position in account.positions.items():
-            other = account.contracts[name]
-            if other.underlying is contract.underlying:
-                value += position.open_lots[side] * other.listed.lot_units * other.mark_units
+            lots, other = position.open_lots[side], account.contracts[name]
+            if lots and other.underlying is contract.underlying:
+                value += lots * other.listed.lot_units * other.mark_units
         if value > self.rules.most_side_value:
             raise Refusal(TOO_LARGE_IN_ALL, "total order size too large")
-        position = account.position(contract)
+        position = order.position
         grows = position.worst_lots(side, more) > position.worst_lots()
         if grows and account.required(contract, side, more) > account.equity():
             raise Refusal(INSUFFICIENT_MARGIN, "insufficient margin")
@@ -297,7 +298,7 @@ class Trading:
 
         def keep(item: Resting) -> bool:
             nonlocal blocked
-            blocked = blocked or _is_own(order, item.owner)
+            blocked = item.owner is not None and _is_own(order, item.owner)
             return not blocked
 
         self._open(order)
@@ -320,7 +321,7 @@ class Trading:
             assert order.price_ticks is not None
             order.resting = Resting(order.side, order.price_ticks, order.open_lots, order)
             contract.book.add(order.resting)
-            order.account.position(contract).open_lots[order.side] += order.open_lots
+            order.position.open_lots[order.side] += order.open_lots
             if order.reduce_only:
                 self._reducing.add(order)
             said = self._tell(order, change, fills)
@@ -338,7 +339,7 @@ class Trading:
         """Book one match that has left the order book; returns the taker's fill."""
         maker: ClientOrder | None = match.maker.owner
         if maker is not None:
-            maker.account.position(contract).open_lots[maker.side] -= match.lots
+            maker.position.open_lots[maker.side] -= match.lots
         took, made = self.clearing.trade(contract, match.price_ticks, match.lots, side, taker, maker)
         if maker is not None and made is not None:
             if maker.open_lots == 0:
@@ -352,18 +353,20 @@ class Trading:
         """Take what rests of an order out of the book."""
         if order.resting is not None:
             order.contract.book.remove(order.resting)
-            order.account.position(order.contract).open_lots[order.side] -= order.resting.lots
+            order.position.open_lots[order.side] -= order.resting.lots
             order.resting = None
 
     def _shrink(self, order: ClientOrder) -> None:
         """Bring what rests down to what may still trade."""
         assert order.resting is not None
         less = order.resting.lots - order.open_lots
-        order.account.position(order.contract).open_lots[order.side] -= less
+        order.position.open_lots[order.side] -= less
         order.contract.book.resize(order.resting, order.open_lots)
 
     def _shrink_reducing(self) -> None:
         """Cut reduce-only orders to the positions that are left; each on its own, and only between two operations."""
+        if not self._reducing:
+            return
         for order in sorted(self._reducing, key=lambda one: one.order_id):
             room = self._room(order)
             if room <= 0:
@@ -397,9 +400,9 @@ def _anything(_: Resting) -> bool:
     return True
 
 
-def _is_own(order: ClientOrder, other: ClientOrder | None) -> bool:
+def _is_own(order: ClientOrder, other: ClientOrder) -> bool:
     """Whether self-trade prevention keeps these two apart."""
-    if other is None or order.stp_level == "disabled":
+    if order.stp_level == "disabled":
         return False
     if order.stp_level == "account":
         return other.account is order.account

@@ -33,7 +33,7 @@ import mftcore
 
 HERE = Path(__file__).parent
 PR_SET_PDEATHSIG = 1
-OURS = ("mftcore", "C ")
+OURS = ("mftcore", "mftpy", "C ")
 Figures = dict[str, float]
 Side = Callable[["npt.NDArray[np.int64]"], Any]
 

@@ -19,6 +19,7 @@ NOPYTHON = "inside nopython code, one process: {}, ns"
 READ_IDLE = "book window of 2,400 bytes, read, idle writer, ns"
 READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
 ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
+MATCHES = "embedded exchange, thousand matches a second"
 START = "starting, seconds"
 BOUND = "mftcore bound record"
 ONE_CALL = (BOUND, "mftcore push(bytes), pop_into(bytearray)", "mftcore push(bytes), pop()")
@@ -99,6 +100,14 @@ def async_targets() -> list[Target]:
     return [Target("asyncio consumer, batches / memoryview ring + eventfd, 64 B", found, "x", 0.8, 3.0, True)]
 
 
+def exchange_targets() -> list[Target]:
+    what = "embedded exchange, core, "
+    return [
+        Target(f"{what}{way}", _plain(MATCHES, f"mftpy core, {way}"), "k/s", 50, None, True)
+        for way in ("a client sweeps 100 orders", "an insert and a taking insert")
+    ]
+
+
 def start_targets() -> list[Target]:
     return [
         Target("import mftcore", _plain(START, "import mftcore"), "s", 0.15),
@@ -106,7 +115,7 @@ def start_targets() -> list[Target]:
     ]
 
 
-GROUPS = (ring_targets, book_targets, order_targets, async_targets, start_targets)
+GROUPS = (ring_targets, book_targets, order_targets, async_targets, exchange_targets, start_targets)
 """One function for each subject, in the order in which they are printed."""
 
 

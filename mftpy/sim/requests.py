@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mftpy.sim.contract import Contract
 from mftpy.sim.matching import BUY, SELL
@@ -36,8 +35,7 @@ STP_ACTIONS: Final = ("cancel_aggressive_partial_fill", "cancel_aggressive_no_fi
 _LABEL: Final = re.compile(r"[A-Za-z0-9<>|_-]{0,64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(NamedTuple):
     """A new order; `price_ticks` None for a market order."""
 
     contract: Contract
@@ -55,8 +53,7 @@ class Insert:
     label: str | float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Amend:
+class Amend(NamedTuple):
     """New price and total size of an order; `price_ticks` None where only the size, zero, matters."""
 
     price_ticks: int | None

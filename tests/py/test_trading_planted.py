@@ -6,7 +6,6 @@ each time.
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,7 +175,7 @@ BUGS: dict[str, Bug] = {
         "amend",
         lambda real: (
             lambda self, order, asked: real(
-                self, order, replace(asked, lots=asked.lots + order.filled_lots if asked.lots else 0)
+                self, order, asked._replace(lots=asked.lots + order.filled_lots if asked.lots else 0)
             )
         ),
     ),
@@ -189,7 +188,7 @@ BUGS: dict[str, Bug] = {
     "self-trade prevention cancels nothing": method(
         Trading,
         "insert",
-        lambda real: lambda self, session, asked: real(self, session, replace(asked, stp_whole=False)),
+        lambda real: lambda self, session, asked: real(self, session, asked._replace(stp_whole=False)),
     ),
     "the fee's basis is the price": method(Clearing, "_book", fee_on_the_price),
     "fees are cut to cents": (

@@ -207,9 +207,23 @@ class Beside:
             plain_code = refused.code
         assert code == plain_code
         self.answer = said
+        if said is not None:
+            self._look_for_trade_through(said)
         assert (said and essence(said)) == plain_said
         self.check()
         return code
+
+    def _look_for_trade_through(self, said: dict[str, Any]) -> None:
+        """Each fill of a taker is no better for it than the one before, within its limit, and leaves nothing better."""
+        side = BUY if said["direction"] == "buy" else SELL
+        taken = [side * fill["price"] for fill in said["fills"] if fill["maker_taker"] == "taker"]
+        assert taken == sorted(taken)
+        if not taken:
+            return
+        assert "price" not in said or taken[-1] <= side * said["price"]
+        contract = self.trading.contracts[said["instrument_name"]]
+        best = contract.book.best(-side)
+        assert best is None or side * contract.listed.price(best) >= taken[-1]
 
     def check(self) -> None:
         """Everything is the same on both sides, and what never changes has not changed."""

@@ -165,6 +165,13 @@ class Beside:
         self.plain.set_level(instrument, side, price, lots * instrument.lot)
         self.check()
 
+    def set_background(self, which: int, wanted: dict[int, dict[int, int]]) -> None:
+        tick, lot = self.instruments[which].tick, self.instruments[which].lot
+        self.markets[which].set_background(wanted)
+        exact = {side: {price * tick: lots * lot for price, lots in levels.items()} for side, levels in wanted.items()}
+        self.plain.set_background(self.instruments[which], exact)
+        self.check()
+
     def take(self, which: int, side: int, limit_ticks: int | None, lots: int) -> None:
         instrument = self.instruments[which]
         limit = None if limit_ticks is None else limit_ticks * instrument.tick

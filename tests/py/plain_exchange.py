@@ -518,9 +518,29 @@ class Exchange:
 
     def set_level(self, instrument: Instrument, side: int, price: Fraction, size: Fraction) -> None:
         if size:
-            for entry in instrument.sorted(-side):
-                if entry.order is not None and side * (price - entry.price) >= 0:
-                    self.fill(entry.order, entry.size)
+            self.fill_through(instrument, side, price)
+        self.set_size(instrument, side, price, size)
+
+    def set_background(self, instrument: Instrument, wanted: dict[int, dict[Fraction, Fraction]]) -> None:
+        for side in (BUY, SELL):
+            for price in wanted[side]:
+                if side * price == max(side * one for one in wanted[side]):
+                    self.fill_through(instrument, side, price)
+        for one in instrument.lines:
+            if one.order is None and one.price not in wanted[one.side]:
+                one.size = ZERO
+        for side in (BUY, SELL):
+            for price, size in wanted[side].items():
+                self.set_size(instrument, side, price, size)
+
+    def fill_through(self, instrument: Instrument, side: int, price: Fraction) -> None:
+        """Fill the client orders that a level of the background would cross, at their prices."""
+        for entry in instrument.sorted(-side):
+            if entry.order is not None and side * (price - entry.price) >= 0:
+                self.fill(entry.order, entry.size)
+
+    @staticmethod
+    def set_size(instrument: Instrument, side: int, price: Fraction, size: Fraction) -> None:
         here = [one for one in instrument.lines if one.order is None and (one.side, one.price) == (side, price)]
         have = sum((one.size for one in here), ZERO)
         if size > have:

@@ -6,6 +6,7 @@ import pytest
 
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import CENT, MONEY, UNIT
+from mftpy.sim.protocol import Refusal
 from tests.py.beside_plain import DATED, EIGHT, PERPETUAL, Beside
 
 ANN, ANN_DROPS, ANN_2, BOB = range(4)
@@ -195,6 +196,15 @@ def test_whether_an_amended_order_stays_post_only_is_a_switch(keeps, outcome):
     assert (said["price"], said["status"]) == outcome
 
 
+def test_a_post_only_order_that_rejects_goes_when_an_amend_that_stays_post_only_would_take():
+    desk = Desk(keeps_post_only=True)
+    desk.level(SELL, 501, 5)
+    said = desk.buy(ANN, 498, 0.2, post_only=True, reject_post_only=True)
+    said = desk.change(said, 501, 0.2)
+    assert (said["change_reason"], said["status"]) == ("amend", "cancelled")
+    assert said["delete_reason"] == "immediate_cancel"
+
+
 # reduce-only
 
 
@@ -296,6 +306,24 @@ def test_the_taker_is_cancelled_where_it_meets_its_own_after_filling_up_to_there
     assert own["order_id"] in desk.trading.orders
     desk.level(SELL, 500, 2)
     assert desk.buy(ANN, 503, 0.2, **action)["status"] == "filled"  # it ends before it gets there
+
+
+def test_an_order_that_is_gone_or_unknown_is_not_found_and_one_id_is_needed(desk):
+    said = desk.buy(ANN, 499, 0.1, client_order_id=0)
+    find, session = desk.trading.find, desk.sessions[ANN]
+    assert find(session, None, 0) is find(session, said["order_id"], None)
+    for wrong in ((None, 1), ("1", None), (said["order_id"].lower(), None)):
+        with pytest.raises(Refusal, match="not found"):
+            find(session, *wrong)
+    for wrong in ((None, None), (said["order_id"], 0)):
+        with pytest.raises(Refusal, match="exactly one"):
+            find(session, *wrong)
+    with pytest.raises(Refusal, match="not found"):
+        find(desk.sessions[ANN_DROPS], None, 0)
+    assert find(desk.sessions[ANN_DROPS], said["order_id"], None).order_id == said["order_id"]
+    desk.cancel(desk.trading.orders[said["order_id"]])
+    with pytest.raises(Refusal, match="not found"):
+        find(session, None, 0)
 
 
 # amend
@@ -521,6 +549,23 @@ def test_a_dated_future_has_no_funding(desk):
     assert desk.contracts[1].marking.funding_units == 0
     assert desk.contracts[1].mark_units == 504 * UNIT
     assert desk.contracts[1].marking.content() == {}
+
+
+def test_the_index_tells_how_far_an_expiry_has_come():
+    desk = Desk(before_eight_s=1_801, expires=True)
+    desk.set_index(500 * UNIT)
+    assert set(desk.underlying.content(EIGHT, desk.clock.unix_s)) == {
+        "index_name",
+        "price",
+        "timestamp",
+        "previous_settlement_price",
+    }
+    desk.pass_seconds(451)
+    desk.set_index(520 * UNIT)
+    said = desk.underlying.content(EIGHT, desk.clock.unix_s)
+    assert (said["price"], said["timestamp"]) == (520, EIGHT - 1_350)
+    assert (said["expiration_print_average"], said["expiration_progress"]) == (500, 0.25)
+    assert said["expected_expiration_price"] == 0.25 * 500 + 0.75 * 520
 
 
 # the day

@@ -68,11 +68,19 @@ class Walk:
 
     def step(self, number: int) -> None:
         draw = random.Random(number)
-        kind = draw.choices(
-            [self.insert, self.amend, self.cancel, self.fill, self.many, self.level, self.take, self.index, self.wait],
-            [16, 8, 2, 3, 0.3, 5, 4, 2, 3],
-        )[0]
-        kind(draw)
+        kinds = {
+            self.insert: 16,
+            self.amend: 8,
+            self.cancel: 2,
+            self.many: 0.3,
+            self.fill: 3,
+            self.level: 5,
+            self.whole_book: 0.5,
+            self.take: 4,
+            self.index: 2,
+            self.wait: 3,
+        }
+        draw.choices(list(kinds), list(kinds.values()))[0](draw)
 
     def insert(self, draw: random.Random) -> None:
         which = draw.choice([0, 0, 0, 1])
@@ -130,6 +138,15 @@ class Walk:
         which, side = draw.randrange(2), draw.choice([BUY, SELL])
         self.both.set_level(which, side, round(draw.gauss(500, 6)) * (1 + which), draw.randint(0, 9))
 
+    def whole_book(self, draw: random.Random) -> None:
+        which = draw.randrange(2)
+        middle = round(draw.gauss(500, 4)) * (1 + which)
+        wanted = {
+            side: {middle - side * away: draw.randint(1, 9) for away in range(1, 9) if draw.random() < 0.4}
+            for side in (BUY, SELL)
+        }
+        self.both.set_background(which, wanted)
+
     def take(self, draw: random.Random) -> None:
         which = draw.randrange(2)
         limit = draw.choice([None, round(draw.gauss(500, 5)) * (1 + which)])
@@ -171,7 +188,7 @@ def test_the_core_does_what_the_plain_exchange_does(numbers: list[int]) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(st.lists(st.integers(0, 2**48), min_size=100, max_size=400))
 def test_the_core_does_what_the_plain_exchange_does_for_long(numbers: list[int]) -> None:
     walk(numbers)

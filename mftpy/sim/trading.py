@@ -89,6 +89,8 @@ class Trading:
         if asked.client_order_id is not None and asked.client_order_id in session.client_ids:
             raise Refusal(DUPLICATE_ORDER_ID, "duplicate order id")
         order = self._new_order(session.account, session, asked)
+        if not self.rules.stp_override:
+            order.stp_level = "customer"
         if order.reduce_only:
             order.total_lots = min(order.total_lots, self._room(order))
             if order.total_lots <= 0:
@@ -238,7 +240,7 @@ class Trading:
             asked.post_only,
             asked.reject_post_only,
             asked.reduce_only,
-            asked.stp_level if self.rules.stp_override else "customer",
+            asked.stp_level,
             asked.stp_whole,
         )
         self._next_order += 1

@@ -54,6 +54,7 @@ class Beside:
         before_eight_s: int = 3_600,
         expires: bool = False,
         keeps_post_only: bool = False,
+        stp_override: bool = True,
         dampener_bps: int = 0,
         cash: int = 400,
         index: int = 500,
@@ -72,7 +73,7 @@ class Beside:
         accounts = [Account(number, customer, cash * MONEY) for number, customer in OWNERS]
         rates = FeeRates(**{name: int(rate * UNIT) for name, rate in RATES.items()})
         self.clearing = Clearing(self.clock, accounts, rates)
-        rules = Rules(keeps_post_only, most_open_orders=most_orders, most_side_value=most_value * MONEY)
+        rules = Rules(keeps_post_only, stp_override, most_open_orders=most_orders, most_side_value=most_value * MONEY)
         self.trading = Trading(self.clearing, self.contracts, rules)
         self.accounts = accounts
         self.markets = [Market(self.trading, contract) for contract in self.contracts]
@@ -98,6 +99,7 @@ class Beside:
             rates=RATES,
             dampener=Fraction(dampener_bps, 10_000),
             keeps_post_only=keeps_post_only,
+            stp_override=stp_override,
             most_orders=most_orders,
             most_value=Fraction(most_value),
         )

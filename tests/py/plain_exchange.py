@@ -115,6 +115,7 @@ class Exchange:
         rates: dict[str, Fraction],
         dampener: Fraction = ZERO,
         keeps_post_only: bool = False,
+        stp_override: bool = True,
         most_orders: int = 1000,
         most_value: Fraction = Fraction(50_000_000),
     ) -> None:
@@ -126,6 +127,7 @@ class Exchange:
         self.rates = rates
         self.dampener = dampener
         self.keeps_post_only = keeps_post_only
+        self.stp_override = stp_override
         self.most_orders = most_orders
         self.most_value = most_value
         self.orders: list[Order] = []
@@ -211,7 +213,7 @@ class Exchange:
             post_only=post_only,
             reject_post_only=asked.get("reject_post_only", False),
             reduce_only=asked.get("reduce_only", False),
-            stp_level=asked.get("stp_level", "customer"),
+            stp_level=asked.get("stp_level", "customer") if self.stp_override else "customer",
             stp_whole=asked.get("stp_action") == "cancel_aggressive_no_fill",
         )
         if order.reduce_only:

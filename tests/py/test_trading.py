@@ -293,6 +293,12 @@ def test_self_trades_are_prevented_at_three_levels(level, own_account, own_custo
         assert (resting["order_id"] in desk.trading.orders) is prevented
 
 
+def test_an_exchange_that_allows_no_override_prevents_the_customer_s_self_trades_whatever_is_asked():
+    desk = Desk(stp_override=False)
+    desk.sell(ANN, 500, 0.1)
+    assert desk.buy(ANN_2, 500, 0.1, stp_level="disabled")["delete_reason"] == "self_trade_prevention"
+
+
 def test_the_taker_is_cancelled_where_it_meets_its_own_after_filling_up_to_there_or_without_any_fill(desk):
     desk.level(SELL, 500, 2)
     own = desk.sell(ANN, 501, 0.1)

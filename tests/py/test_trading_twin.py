@@ -56,6 +56,7 @@ class Walk:
             before_eight_s=draw.choice([3_600, 40, 9]),
             expires=draw.random() < 0.3,
             keeps_post_only=draw.random() < 0.5,
+            stp_override=draw.random() < 0.9,
             dampener_bps=draw.choice([0, 0, 20]),
             cash=draw.choice([20, 40, 80, 1_000]),
             most_orders=draw.choice([3, 8, 30]),

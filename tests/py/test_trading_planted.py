@@ -6,6 +6,7 @@ each time.
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from mftpy.sim.matching import OrderBook
 from mftpy.sim.trading import Trading
 from tests.py.test_trading_twin import walk
 
-WALKS = 60
+WALKS = 100
 STEPS = 60
 
 
@@ -201,6 +202,14 @@ BUGS: dict[str, Bug] = {
         Marking, "funding_of", lambda real: lambda self, lots, entry: -real(self, lots, entry)
     ),
     "funding is never paid": (Account, "realise_funding", lambda self, contract, position: 0),
+    "liquidations pay the taker's fee": method(
+        Clearing,
+        "__init__",
+        lambda real: (
+            lambda self, clock, accounts, rates: real(self, clock, accounts, replace(rates, liquidation=50_000))
+        ),
+    ),
+    "a debt stays": (Clearing, "cover", lambda self, account: 0),
     "the premium has no memory": method(Marking, "second", without_memory),
     "profit stays carried at the old price": method(Account, "settle", carried_at_the_old_price),
     "a cancelled order stays in the margin": method(Trading, "_take_away", counter_forgotten),

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mftpy.sim.matching import BUY, SELL
-from mftpy.sim.orders import ClientOrder
+from mftpy.sim.money import MONEY, UNIT
+from mftpy.sim.orders import SIDE_NAMES, ClientOrder
 from tests.py.beside_plain import DATED, PERPETUAL, Beside
 
 FLAGS: list[dict[str, Any]] = [
@@ -42,6 +43,7 @@ PREVENTIONS: list[dict[str, Any]] = [
     {"stp_level": "disabled"},
     {"stp_level": "disabled"},
     {"stp_action": "cancel_aggressive_no_fill"},
+    {"stp_action": "cancel_aggressive_no_fill"},
     {"stp_level": "account", "stp_action": "cancel_aggressive_no_fill"},
 ]
 COLLARS: list[dict[str, Any]] = [{"collar": "clamp"}, {"collar": "ignore"}, {"collar": "reject"}]
@@ -58,7 +60,7 @@ class Walk:
             keeps_post_only=draw.random() < 0.5,
             stp_override=draw.random() < 0.9,
             dampener_bps=draw.choice([0, 0, 20]),
-            cash=draw.choice([20, 40, 80, 1_000]),
+            cash=draw.choice([12, 25, 50, 1_000]),
             most_orders=draw.choice([3, 8, 30]),
             most_value=draw.choice([1_000, 10_000, 10_000]),
         )
@@ -80,6 +82,7 @@ class Walk:
             self.take: 4,
             self.index: 2,
             self.wait: 3,
+            self.ruin: 0.4,
         }
         draw.choices(list(kinds), list(kinds.values()))[0](draw)
 
@@ -93,9 +96,13 @@ class Walk:
             "amount": sent(draw, draw.choice([1, 2, 3, 5, 8, 12, 20]), listed.lot_size),
             "client_order_id": draw.choice([None, 2**64 - 1, *range(20)]),
         }
-        for chance, some in ((0.5, FLAGS), (0.3, PREVENTIONS), (0.3, COLLARS), (0.03, ILLEGAL)):
+        for chance, some in ((0.5, FLAGS), (0.4, PREVENTIONS), (0.3, COLLARS), (0.03, ILLEGAL)):
             if draw.random() < chance:
                 asked |= draw.choice(some)
+        other = self.pick(draw)
+        if other is not None and other.contract.listed is listed and draw.random() < 0.3:  # stand in line behind it
+            assert other.price_ticks is not None
+            asked["direction"], asked["price"] = SIDE_NAMES[other.side], listed.price(other.price_ticks)
         session = draw.randrange(4)
         held = self.both.sessions[session].account.positions.get(asked["instrument_name"])
         if asked.get("reduce_only") and held is not None and held.lots and draw.random() < 0.8:
@@ -115,6 +122,8 @@ class Walk:
         price = max(order.price_ticks + draw.choice([0, 0, 0, 0, 0, 1, -1, 2, 3, 5, -3, -5, 12, -30]), 1)
         size = max(order.total_lots + draw.choice([-100, -3, -1, 0, 0, 0, 1, 2, 5]), 0)
         asked = {"price": sent(draw, price, listed.tick_size), "amount": sent(draw, size, listed.lot_size)}
+        if draw.random() < 0.15:  # to what it is
+            asked = {"price": listed.price(order.price_ticks), "amount": listed.amount(order.total_lots)}
         if draw.random() < 0.3:
             asked |= draw.choice(COLLARS)
         self.both.amend(order, asked)
@@ -154,10 +163,24 @@ class Walk:
         self.both.take(which, draw.choice([BUY, SELL]), limit, draw.randint(1, 15))
 
     def index(self, draw: random.Random) -> None:
-        crash = draw.random() < 0.3
-        self.both.set_index(round(500 * 10**8 * (1 + draw.gauss(0, 0.05 if crash else 0.01))) + draw.randrange(100))
+        crash = draw.random() < 0.4
+        self.both.set_index(round(500 * 10**8 * (1 + draw.gauss(0, 0.08 if crash else 0.01))) + draw.randrange(100))
         if crash:
             self.both.pass_seconds(1)
+
+    def ruin(self, draw: random.Random) -> None:
+        """Somebody buys or sells as much as can be paid for, and the price goes the other way at once."""
+        both, side, session = self.both, draw.choice([BUY, SELL]), draw.randrange(4)
+        both.cancel_all(both.accounts.index(both.sessions[session].account))
+        both.set_index(500 * UNIT)
+        both.set_background(0, {BUY: {499: 900}, SELL: {501: 900}})
+        coins = both.sessions[session].account.equity() * 19 // (500 * MONEY)
+        asked = {"direction": SIDE_NAMES[side], "instrument_name": PERPETUAL, "amount": max(coins, 1)}
+        both.insert(session, asked | {"order_type": "market", "stp_level": "disabled"})
+        price = 500 - side * draw.choice([12, 30, 60])
+        both.set_index(price * UNIT)
+        both.set_background(0, {BUY: {price - 1: 900}, SELL: {price + 1: 900}})
+        both.pass_seconds(1)
 
     def wait(self, draw: random.Random) -> None:
         self.both.pass_seconds(draw.choice([1, 1, 2, 5, 15]))
@@ -182,7 +205,7 @@ def walk(numbers: Iterable[int]) -> None:
 operations = st.lists(st.integers(0, 2**48), min_size=60, max_size=90)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(operations)
 def test_the_core_does_what_the_plain_exchange_does(numbers: list[int]) -> None:
     walk(numbers)

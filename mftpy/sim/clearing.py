@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mftpy.sim.accounts import Account, Position
+from mftpy.sim.accounts import Account
 from mftpy.sim.clock import Clock
 from mftpy.sim.contract import Contract
 from mftpy.sim.matching import BUY, SELL
@@ -100,40 +100,17 @@ class Clearing:
         gain, funding = account.fill(contract, side, price_ticks, lots, fee)
         self.fees += fee
         order.filled_lots += lots
+        price_units = price_ticks * listed.tick_units
         fill = {
             "trade_id": trade_id,
-            "price": price_ticks * listed.tick_units / UNIT,
+            "price": price_units / UNIT,
             "amount": lots * listed.lot_units / UNIT,
             "time": now_s,
             "maker_taker": role,
             "leg_index": 0,
         }
         order.fills.append(fill)
-        units = price_ticks * listed.tick_units
         position = order.position
-        self._record(
-            account, contract, position, kind, trade_id, order, side, units, lots, role, now_s, gain, funding, fee, rate
-        )
-        return fill
-
-    def _record(
-        self,
-        account: Account,
-        contract: Contract,
-        position: Position,
-        kind: str,
-        trade_id: str,
-        order: ClientOrder | None,
-        side: int,
-        price_units: int,
-        lots: int,
-        role: str | None,
-        now_s: float,
-        gain: int,
-        funding: int,
-        fee: int,
-        rate_units: int,
-    ) -> None:
         self._sequence += 1
         record = TradeRecord(
             self._sequence,
@@ -151,13 +128,17 @@ class Clearing:
             gain,
             funding,
             fee,
-            contract.underlying.index_units,
-            rate_units / UNIT,
+            index,
+            rate / UNIT,
             contract.marking.funding_units,
         )
+        self._note(account, record)
+        return fill
+
+    def _note(self, account: Account, record: TradeRecord) -> None:
         account.trades.append(record)
         self.records.append((account, record))
-        self.moved.add((account, contract))
+        self.moved.add((account, record.contract))
 
     def open_interest_lots(self, contract: Contract) -> int:
         """Lots held long by anybody."""
@@ -184,23 +165,28 @@ class Clearing:
                 self._next_trade += 1
                 side = SELL if lots > 0 else BUY
                 trade_id = f"{self._next_trade:032X}"
-                self._record(
-                    account,
-                    contract,
-                    position,
+                self._sequence += 1
+                record = TradeRecord(
+                    self._sequence,
                     "expiration",
                     trade_id,
                     None,
+                    contract,
                     side,
                     price_units,
                     abs(lots),
                     None,
                     self.clock.unix_s,
+                    0,
+                    position.realised,
                     gain,
                     0,
                     0,
-                    0,
+                    contract.underlying.index_units,
+                    0.0,
+                    contract.marking.funding_units,
                 )
+                self._note(account, record)
 
     def cover(self, account: Account) -> int:
         """Let the house pay what a flat account owes and does not have; returns the money."""

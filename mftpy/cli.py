@@ -73,6 +73,14 @@ def port(text: str) -> int:
     return value
 
 
+def latency(text: str) -> tuple[float, float]:
+    """Return milliseconds and jitter, written as MS or MS,JITTER."""
+    found = [float(part) if _NUMBER.fullmatch(part) else math.nan for part in text.split(",")]
+    if len(found) > 2 or not all(0 <= value < math.inf for value in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a latency in milliseconds, MS or MS,JITTER")
+    return found[0], found[1] if len(found) > 1 else 0.0
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="TOML file; see mftpy config init")
     parser.add_argument("--instrument", metavar="NAME", help="instrument to quote (default BTC-PERPETUAL)")
@@ -87,6 +95,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=positive, metavar="X", help="play a recording so many times faster")
     parser.add_argument("--tick", type=positive, metavar="SIZE", help="price step of a recording, if not its own")
     parser.add_argument("--lot", type=positive, metavar="SIZE", help="size step of a recording, if not its own")
+    parser.add_argument("--latency", type=latency, metavar="MS,JITTER", help="added to the embedded exchange, each way")
+    parser.add_argument("--faults", metavar="FILE", help="what the embedded exchange does wrong on purpose")
 
 
 def build_parser() -> Parser:
@@ -116,7 +126,8 @@ def build_parser() -> Parser:
     exchange = commands.add_parser("exchange", help="run the embedded exchange alone", allow_abbrev=False)
     _common(exchange)
     exchange.add_argument("--port", type=port, default=None, metavar="N", help="loopback port (default: any free one)")
-    exchange.add_argument("--keys", metavar="DIR", help="where the key pair is written")
+    exchange.add_argument("--keys", metavar="DIR", help="where the clients' private keys are written")
+    exchange.add_argument("--accounts", type=whole, metavar="N", help="accounts, with a key each (default 2)")
     exchange.add_argument("--write-recording", metavar="FILE", help="write a recording of the model flow and end")
     exchange.add_argument(
         "--format",
@@ -225,6 +236,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "exchange.tick_size": given.get("tick"),
         "exchange.lot_size": given.get("lot"),
         "exchange.port": given.get("port"),
+        "exchange.accounts": given.get("accounts"),
+        "exchange.latency_ms": (given.get("latency") or (None, None))[0],
+        "exchange.jitter_ms": (given.get("latency") or (None, None))[1],
+        "exchange.faults": None if given.get("faults") is None else str(Path(given["faults"]).absolute()),
         "output.dir": given.get("out"),
         "output.json": given.get("json"),
     }
@@ -268,20 +283,22 @@ def _exchange(options: argparse.Namespace) -> int:
             f"seed {settings.seed}"
         )
         return 0
-    from mftpy.sim.server import ReadyInfo, serve_alone
+    from mftpy.sim.server import ReadyInfo, ServerSettings, serve_alone
 
     if options.keys is None:
-        raise ConfigError("mftpy exchange needs --keys DIR, where it writes the key pair that clients log in with")
+        raise ConfigError("mftpy exchange needs --keys DIR, where it writes the keys that clients log in with")
 
-    def ready(info: ReadyInfo, key_path: Path) -> None:
+    def ready(info: ReadyInfo, key_paths: list[Path]) -> None:
         say(
             f"SIMULATED exchange at {info.url}; in another shell:\n"
-            f"export THALEX_KEY_ID={info.key_id}\n"
-            f"export THALEX_KEY_FILE={shlex.quote(str(key_path))}\n"
+            f"export THALEX_KEY_ID={info.clients[0].key_id}\n"
+            f"export THALEX_KEY_FILE={shlex.quote(str(key_paths[0]))}\n"
             f"python -m mftpy --url {info.url}"
         )
+        for client, path in zip(info.clients[1:], key_paths[1:], strict=True):
+            say(f"another account, {client.account}: key {client.key_id} in {shlex.quote(str(path))}")
 
-    serve_alone(settings, config.exchange.port, Path(options.keys), ready)
+    serve_alone(settings, ServerSettings.of(config), Path(options.keys), ready)
     return 0
 
 

@@ -291,6 +291,11 @@ def _check_together(config: Config, where: str, live: bool) -> None:
         raise ConfigError(
             f'{where}: exchange.recording is set, so exchange.flow must be "recording", not "{exchange.flow}"'
         )
+    if exchange.jitter_ms > exchange.latency_ms:
+        raise ConfigError(
+            f"{where}: exchange.jitter_ms ({exchange.jitter_ms:g}) is more than exchange.latency_ms "
+            f"({exchange.latency_ms:g})"
+        )
     if exchange.recording and config.websocket_url is not None:
         raise ConfigError(
             f"{where}: exchange.recording is played by the embedded exchange, but the run is to use "

@@ -208,6 +208,23 @@ class Exchange:
         Key('Size step; "auto": what is listed, or the one found in the recording.', "coins", above=0),
     ] = "auto"
     port: Annotated[int, Key("Loopback port it listens on; 0 for any free one.", least=0, most=65535)] = 0
+    accounts: Annotated[
+        int, Key("Accounts, each with a key of its own; the first is ours.", "accounts", least=1, most=100)
+    ] = 2
+    latency_ms: Annotated[
+        float, Key("What every connection takes longer one way, each way; ping frames too.", "ms", least=0, most=60000)
+    ] = 0.0
+    jitter_ms: Annotated[
+        float,
+        Key("Largest random deviation from latency_ms, either way; not more than it.", "ms", least=0, most=60000),
+    ] = 0.0
+    max_connections: Annotated[
+        int, Key("Connections at a time; others are answered with HTTP 503.", "connections", least=1, most=10000)
+    ] = 100
+    anonymous_timeout_s: Annotated[
+        float, Key("Time for a login or a subscription before a connection is closed.", "s", least=0.1, most=86400)
+    ] = 60.0
+    faults: Annotated[str, Key("TOML file of faults that it makes on purpose; see docs/exchange-faults.md.")] = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from mftpy.processes.jobs import Credentials, Job, Placement
 from mftpy.processes.watched import END_SIGNALS, Watched, start
 from mftpy.records import Command, State
 from mftpy.settings import Config
-from mftpy.sim.server import ReadyInfo, exchange_main
+from mftpy.sim.server import ReadyInfo, ServerSettings, exchange_main
 from mftpy.sim.settings import ExchangeSettings
 
 log = logging.getLogger(__name__)
@@ -180,10 +180,9 @@ class Supervisor:
 
     def _start_exchange(self) -> None:
         self.phase = "starting the embedded exchange"
-        settings: ExchangeSettings = ExchangeSettings(**self.config.exchange_arguments())
-        self._exchange = start(
-            "exchange", _exchange_child, settings, self.config.exchange.port, self.placement.exchange_cores
-        )
+        settings = ExchangeSettings(**self.config.exchange_arguments())
+        server = ServerSettings.of(self.config)
+        self._exchange = start("exchange", _exchange_child, settings, server, self.placement.exchange_cores)
         process, conn = self._exchange.process, self._exchange.conn
         deadline = time.monotonic() + EXCHANGE_START_S
         while time.monotonic() < deadline and not self.outcome.ended_by:
@@ -192,7 +191,8 @@ class Supervisor:
                 if message[0] == "ready":
                     ready: ReadyInfo = message[1]
                     self.url = ready.url
-                    self._credentials = Credentials(ready.key_id, private_key_pem=ready.private_key_pem)
+                    client = ready.clients[0]
+                    self._credentials = Credentials(client.key_id, private_key_pem=client.private_key_pem)
                     return
                 self._hear(self._exchange, message)
             if self.outcome.failure is not None:
@@ -389,10 +389,12 @@ class Supervisor:
         self.links.ring_all()
 
 
-def _exchange_child(settings: ExchangeSettings, port: int, cores: tuple[int, ...], conn: Connection) -> None:
+def _exchange_child(
+    settings: ExchangeSettings, server: ServerSettings, cores: tuple[int, ...], conn: Connection
+) -> None:
     if cores:
         os.sched_setaffinity(0, cores)
-    exchange_main(settings, port, conn)
+    exchange_main(settings, server, conn)
 
 
 def _failure(code: int, sentence: str) -> MftpyError:

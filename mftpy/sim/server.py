@@ -1,37 +1,76 @@
-"""The exchange on loopback: websockets on uvloop around the pure core, and nothing else."""
+"""The exchange as a process: made from its settings, told to its clients, ended in order."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.protocol import Event
 
 from mftpy.errors import MftpyError, ResourceError
-from mftpy.sim.exchange import Exchange, Output
+from mftpy.settings import Config
+from mftpy.sim.connection import Limits
+from mftpy.sim.flow import Flow
+from mftpy.sim.flow_model import ModelFlow
+from mftpy.sim.flow_recording import RecordingFlow
+from mftpy.sim.interim import PresentExchange
 from mftpy.sim.keys import Keys
+from mftpy.sim.latency import Latency
+from mftpy.sim.recording import Recording
+from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
-HOST: Final = "127.0.0.1"
-PATH: Final = "/ws/api/v2"
-MOST_MESSAGE_BYTES: Final = 1 << 20
-MOST_BACKLOG: Final = 5_000
-TICK_S: Final = 0.01
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What surrounds the market.
+
+    Attributes
+    ----------
+    port : int
+        Loopback port; 0 for any free one.
+    accounts : int
+        As many accounts, with a key each.
+    latency : Latency
+    limits : Limits
+    """
+
+    port: int = 0
+    accounts: int = 2
+    latency: Latency = field(default_factory=Latency)
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, config: Config) -> ServerSettings:
+        """Return what the settings of a run say; `ConfigError` when they are at odds."""
+        exchange = config.exchange
+        return cls(
+            port=exchange.port,
+            accounts=exchange.accounts,
+            latency=Latency(exchange.latency_ms, exchange.jitter_ms, exchange.seed),
+            limits=Limits(connections=exchange.max_connections, anonymous_s=exchange.anonymous_timeout_s),
+        )
+
+
+@dataclass(frozen=True)
+class ClientKey:
+    """What one client logs in with."""
+
+    key_id: str
+    account: str
+    private_key_pem: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,194 +79,155 @@ class ReadyInfo:
 
     port: int
     url: str
-    key_id: str
-    private_key_pem: bytes = field(repr=False)
+    clients: tuple[ClientKey, ...]
 
 
-class Heard(ServerConnection):
-    """A connection that tells of every frame, pings included: to the exchange each is a sign of life."""
-
-    on_frame: Callable[[], None] | None = None
-
-    def process_event(self, event: Event) -> None:
-        """Handle one event of the protocol."""
-        if self.on_frame is not None:
-            self.on_frame()
-        super().process_event(event)
+def make_flow(settings: ExchangeSettings) -> tuple[ExchangeSettings, Flow]:
+    """Return the flow that the settings ask for, and the settings with what it found out."""
+    if settings.flow == "recording":
+        recording = Recording(settings.recording or "", settings.tick_size, settings.lot_size)
+        found = {"tick_size": float(recording.tick_size), "lot_size": float(recording.lot_size)}
+        return replace(settings, **found), RecordingFlow(recording, settings.speed)  # type: ignore[arg-type]
+    return settings, ModelFlow(settings)
 
 
-class Shell:
-    """Connections, their send queues, and the clock."""
+def make_clients(keys: Keys, count: int) -> tuple[ClientKey, ...]:
+    """Make an account and a key for each of so many clients."""
+    return tuple(
+        ClientKey(f"K{number:09d}", f"A{number:09d}", keys.make(f"K{number:09d}")) for number in range(1, count + 1)
+    )
 
-    def __init__(self, settings: ExchangeSettings, keys: Keys, *, until_login: bool) -> None:
-        self.exchange = Exchange(settings, keys, time.monotonic_ns(), time.time_ns())
+
+class Running:
+    """An exchange and its server, made from settings inside a running loop."""
+
+    def __init__(self, settings: ExchangeSettings, server: ServerSettings, *, until_login: bool) -> None:
+        keys = Keys()
+        self.clients = make_clients(keys, server.accounts)
+        settings, flow = make_flow(settings)
+        self.exchange = PresentExchange(settings, flow, keys.check, time.monotonic_ns(), time.time_ns())
         if settings.flow == "recording":
             self.exchange.hold(until_login=until_login)
-        self._connections: dict[int, ServerConnection] = {}
-        self._queues: dict[int, asyncio.Queue[bytes]] = {}
-        self._next = 0
+        self.serving = Serving(self.exchange, server.limits, server.latency, self._look_at_flows)
+        self._settings = server
+        self.on_failure: Callable[[MftpyError], None] = lambda _: None
+        self.on_finished: Callable[[str], None] = lambda _: None
+        self._told = False
 
-    async def serve_one(self, connection: ServerConnection) -> None:
-        """Serve one client until it goes."""
-        self._next += 1
-        number = self._next
-        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_BACKLOG)
-        self._connections[number], self._queues[number] = connection, queue
-        self.exchange.connect(number, time.monotonic_ns())
-        assert isinstance(connection, Heard)
-        connection.on_frame = lambda: self.exchange.touch(number, time.monotonic_ns())
-        writer = asyncio.create_task(self._write(connection, queue))
-        try:
-            async for payload in connection:
-                self.deliver(self.exchange.handle(number, payload, time.monotonic_ns()))
-        except ConnectionClosed as closed:
-            log.info("client %d: %s", number, closed)
-        finally:
-            del self._connections[number], self._queues[number]
-            self.deliver(self.exchange.disconnect(number, time.monotonic_ns()))
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+    async def start(self) -> ReadyInfo:
+        """Listen; returns what clients must know."""
+        port = await self.serving.start(self._settings.port)
+        gc.collect()
+        gc.freeze()
+        return ReadyInfo(port, self.serving.address(port), self.clients)
 
-    @staticmethod
-    async def _write(connection: ServerConnection, queue: asyncio.Queue[bytes]) -> None:
-        try:
-            while True:
-                await connection.send(await queue.get(), text=True)
-        except ConnectionClosed:
-            return  # the reader sees it too, and ends the session
+    def release(self) -> None:
+        """Let a flow that is held begin now."""
+        self.exchange.release(time.monotonic_ns())
+        self.serving.perform([])
 
-    def deliver(self, outputs: list[Output]) -> None:
-        """Queue messages; a client that does not read is closed, so that memory stays bounded."""
-        for number, payload in outputs:
-            queue = self._queues.get(number)
-            if queue is None:
-                continue
-            if queue.full():
-                self._connections[number].transport.abort()
-                continue
-            queue.put_nowait(payload)
-
-    async def run_clock(self) -> None:
-        """Let the market move."""
-        while True:
-            self.deliver(self.exchange.advance(time.monotonic_ns()))
-            await asyncio.sleep(TICK_S)
+    def _look_at_flows(self) -> None:
+        if self._told:
+            return
+        for flow in self.exchange.flows:
+            if flow.failure is not None:
+                self._told = True  # and serve on: what rests must still be cancelled
+                self.on_failure(flow.failure)
+                return
+        if all(flow.finished for flow in self.exchange.flows):
+            self._told = True
+            self.on_finished(self.exchange.flows[0].finished or "")
 
 
-async def _listen(shell: Shell, port: int) -> Server:
+async def _serve(running: Running, ready: Callable[[ReadyInfo], None], stop: asyncio.Future[None]) -> None:
+    """Serve until told to stop, or until a defect of ours ends it."""
     try:
-        return await serve(
-            shell.serve_one,
-            HOST,
-            port,
-            create_connection=Heard,
-            compression=None,
-            max_size=MOST_MESSAGE_BYTES,
-            ping_interval=None,
-            close_timeout=1,
-            server_header=None,
-        )
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ResourceError(
-            f"cannot listen on {HOST}:{port}: {reason}; choose another port, or 0 for any free one"
-        ) from error
-
-
-async def _serve(
-    settings: ExchangeSettings,
-    port: int,
-    ready: Callable[[ReadyInfo], None],
-    stop: Callable[[Shell], Any],
-    *,
-    until_login: bool,
-) -> None:
-    keys = Keys()
-    key_id = "K000000001"
-    pem = keys.make(key_id, "A000000001")
-    keys.make("K000000002", "A000000002")
-    shell = Shell(settings, keys, until_login=until_login)
-    server = await _listen(shell, port)
-    number = server.sockets[0].getsockname()[1]
-    clock = asyncio.create_task(shell.run_clock())
-    gc.collect()
-    gc.freeze()
-    try:
-        ready(ReadyInfo(number, f"ws://{HOST}:{number}{PATH}", key_id, pem))
-        stopped = asyncio.ensure_future(stop(shell))
-        await asyncio.wait({clock, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if clock.done():
-            clock.result()  # raises what ended it
+        ready(await running.start())
+        await asyncio.wait({running.serving.failed, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if running.serving.failed.done():
+            running.serving.failed.result()  # raises what ended it
     finally:
-        clock.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await clock
-        server.close()
-        await server.wait_closed()
+        await running.serving.stop()
 
 
-def exchange_main(settings: ExchangeSettings, port: int, conn: Connection) -> None:
+def exchange_main(settings: ExchangeSettings, server: ServerSettings, conn: Connection) -> None:
     """Run the exchange as a child process: tells its parent where it listens, ends when told or when it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent ends it, after everybody else
 
-    async def until_told(shell: Shell) -> None:
-        told = False
-        while True:
-            if conn.poll():
-                try:
-                    said = conn.recv()
-                except EOFError:
-                    log.info("the parent is gone")
-                    return
-                if said[0] == "stop":
-                    return
-                shell.exchange.release(time.monotonic_ns())  # "play": everybody is ready for what was recorded
-            flow = shell.exchange.flows[0]
-            if flow.failure is not None and not told:
-                told = True  # and serve on: what rests must still be cancelled
-                conn.send(("error", flow.failure.exit_code, str(flow.failure), ""))
-            elif flow.finished and not told:
-                told = True
-                conn.send(("finished", flow.finished))
-            await asyncio.sleep(TICK_S)
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        stop: asyncio.Future[None] = loop.create_future()
+        running = Running(settings, server, until_login=False)
+
+        def listen() -> None:
+            try:
+                said = conn.recv()
+            except EOFError:
+                log.info("the parent is gone")
+                said = ("stop",)
+            if said[0] == "play":
+                running.release()  # everybody is ready for what was recorded
+            else:
+                loop.remove_reader(conn.fileno())
+                stop.set_result(None)
+
+        running.on_failure = lambda failure: conn.send(("error", failure.exit_code, str(failure), ""))
+        running.on_finished = lambda how: conn.send(("finished", how))
+        loop.add_reader(conn.fileno(), listen)
+        await _serve(running, lambda info: conn.send(("ready", info)), stop)
 
     try:
-        uvloop.run(_serve(settings, port, lambda info: conn.send(("ready", info)), until_told, until_login=False))
+        uvloop.run(serve())
     except MftpyError as error:
         conn.send(("error", error.exit_code, str(error), ""))
         raise SystemExit(error.exit_code) from error
+    except Exception as error:
+        sentence = f"the embedded exchange ended by a defect of ours: {type(error).__name__}: {error}"
+        conn.send(("error", MftpyError.exit_code, sentence, traceback.format_exc()))
+        raise SystemExit(MftpyError.exit_code) from error
 
 
 def serve_alone(
-    settings: ExchangeSettings, port: int, keys_directory: Path, ready: Callable[[ReadyInfo, Path], None]
+    settings: ExchangeSettings,
+    server: ServerSettings,
+    keys_directory: Path,
+    ready: Callable[[ReadyInfo, list[Path]], None],
 ) -> None:
-    """Run the exchange in this process until SIGINT, SIGTERM or SIGHUP; writes the key for its clients.
+    """Run the exchange in this process until SIGINT, SIGTERM or SIGHUP; writes the keys for its clients.
 
     Raises
     ------
     ResourceError
-        The port is in use, or the key cannot be written.
+        The port is in use, or a key cannot be written.
     """
 
-    def write_key(info: ReadyInfo) -> None:
-        path = keys_directory.absolute() / f"{info.key_id}.pem"
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        stop: asyncio.Future[None] = loop.create_future()
+
+        def end() -> None:
+            if not stop.done():
+                stop.set_result(None)
+
+        running = Running(settings, server, until_login=True)
+        running.on_finished = lambda _: end()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end)
+        await _serve(running, lambda info: ready(info, write_keys(keys_directory, info.clients)), stop)
+
+    uvloop.run(serve())
+
+
+def write_keys(directory: Path, clients: tuple[ClientKey, ...]) -> list[Path]:
+    """Write each client's private key into a file of its own that nobody else may read; returns their names."""
+    paths = [directory.absolute() / f"{client.key_id}.pem" for client in clients]
+    for client, path in zip(clients, paths, strict=True):
         try:
-            keys_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(info.private_key_pem)
+                file.write(client.private_key_pem)
         except OSError as error:
             raise ResourceError(f"cannot write the key {path}: {error.strerror}; choose another --keys") from error
-        ready(info, path)
-
-    async def until_signal(shell: Shell) -> None:
-        told = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
-        while not told.is_set() and not shell.exchange.flows[0].finished:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), 0.2)
-
-    uvloop.run(_serve(settings, port, write_key, until_signal, until_login=True))
+    return paths

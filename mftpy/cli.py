@@ -128,6 +128,8 @@ def build_parser() -> Parser:
     exchange.add_argument("--port", type=port, default=None, metavar="N", help="loopback port (default: any free one)")
     exchange.add_argument("--keys", metavar="DIR", help="where the clients' private keys are written")
     exchange.add_argument("--accounts", type=whole, metavar="N", help="accounts, with a key each (default 2)")
+    exchange.add_argument("--fault", metavar="TEXT", help="send a command about faults to the exchange at --control")
+    exchange.add_argument("--control", metavar="SOCKET", help="control.sock in the keys directory of that exchange")
     exchange.add_argument("--write-recording", metavar="FILE", help="write a recording of the model flow and end")
     exchange.add_argument(
         "--format",
@@ -271,6 +273,8 @@ def _exchange(options: argparse.Namespace) -> int:
     from mftpy.config import load
     from mftpy.sim.settings import ExchangeSettings
 
+    if options.fault is not None:
+        return _command_fault(options.fault, options.control)
     config = load(options.config, _overrides(options))
     settings = ExchangeSettings(**config.exchange_arguments())
     if options.write_recording is not None:
@@ -288,7 +292,7 @@ def _exchange(options: argparse.Namespace) -> int:
     if options.keys is None:
         raise ConfigError("mftpy exchange needs --keys DIR, where it writes the keys that clients log in with")
 
-    def ready(info: ReadyInfo, key_paths: list[Path]) -> None:
+    def ready(info: ReadyInfo, key_paths: list[Path], control: Path) -> None:
         say(
             f"SIMULATED exchange at {info.url}; in another shell:\n"
             f"export THALEX_KEY_ID={info.clients[0].key_id}\n"
@@ -297,8 +301,23 @@ def _exchange(options: argparse.Namespace) -> int:
         )
         for client, path in zip(info.clients[1:], key_paths[1:], strict=True):
             say(f"another account, {client.account}: key {client.key_id} in {shlex.quote(str(path))}")
+        say(f"faults by command: python -m mftpy exchange --control {shlex.quote(str(control))} --fault list")
 
     serve_alone(settings, ServerSettings.of(config), Path(options.keys), ready)
+    return 0
+
+
+def _command_fault(line: str, control: str | None) -> int:
+    """Send one line to the control channel of a running exchange, and print its answer."""
+    import json
+
+    from mftpy.sim.faults_control import send_command
+
+    if control is None:
+        raise ConfigError("--fault needs --control SOCKET: control.sock in the --keys directory of a running exchange")
+    answer = send_command(control, line)
+    for fault in answer.get("faults", [answer]):
+        say(json.dumps(fault))
     return 0
 
 

@@ -296,6 +296,10 @@ def _check_together(config: Config, where: str, live: bool) -> None:
             f"{where}: exchange.jitter_ms ({exchange.jitter_ms:g}) is more than exchange.latency_ms "
             f"({exchange.latency_ms:g})"
         )
+    if exchange.faults and config.websocket_url is not None:
+        raise ConfigError(
+            f"{where}: exchange.faults are made by the embedded exchange, but the run is to use {config.websocket_url}"
+        )
     if exchange.recording and config.websocket_url is not None:
         raise ConfigError(
             f"{where}: exchange.recording is played by the embedded exchange, but the run is to use "

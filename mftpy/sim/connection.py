@@ -226,7 +226,7 @@ class ClientConnection(asyncio.Protocol):
                 self._flush()
                 self._end_session()
                 self._send([_End.CLOSE])
-        elif self._over or self.halted:
+        elif self.halted:
             return
         elif self._slices or len(item) > SLICE_BYTES:
             self._slices += item
@@ -244,7 +244,7 @@ class ClientConnection(asyncio.Protocol):
         self._work_is_due = False
         data = bytes(self._slices[:SLICE_BYTES])
         del self._slices[:SLICE_BYTES]
-        if data and not self._over and not self.halted:
+        if data and not self.halted:
             self._feed(data)
         if self._slices:
             self._work_later()
@@ -253,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _feed_all(self) -> None:
         """Read what is left before the end: it was sent before it."""
-        while self._slices and not self._over and not self.halted:
+        while self._slices and not self.halted:
             data = bytes(self._slices[:SLICE_BYTES])
             del self._slices[:SLICE_BYTES]
             self._feed(data)
@@ -275,14 +275,16 @@ class ClientConnection(asyncio.Protocol):
                 return
         self._protocol.receive_data(data)
         events = self._protocol.events_received()
-        self._flush()
-        if events and self.number:
+        if self._protocol.state is OPEN:
+            self._flush()  # pongs at once
+        if events and self.number and not self._over:
             self._host.heard(self)
         for frame in events:
             if self._over or self.halted:
-                return
+                break
             assert isinstance(frame, Frame)
             self._take(frame)
+        self._flush()  # after the answers to what came before a close
         if self._protocol.state is not OPEN:
             self._end_session()
 

@@ -22,9 +22,6 @@ class PresentExchange(Exchange):
     def next_due_ns(self) -> int | None:
         return time.monotonic_ns() + TICK_NS
 
-    def refusal(self) -> str | None:
-        return None
-
     def is_anonymous(self, number: int) -> bool:
         session = self._sessions.get(number)
         return session is not None and not session.logged_in and not session.channels

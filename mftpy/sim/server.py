@@ -20,6 +20,9 @@ import uvloop
 from mftpy.errors import MftpyError, ResourceError
 from mftpy.settings import Config
 from mftpy.sim.connection import Limits
+from mftpy.sim.faults import Fault, Plan, read_plan
+from mftpy.sim.faults_control import Controlled, serve_control
+from mftpy.sim.faults_injector import Injector
 from mftpy.sim.flow import Flow
 from mftpy.sim.flow_model import ModelFlow
 from mftpy.sim.flow_recording import RecordingFlow
@@ -31,6 +34,9 @@ from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 
 log: Final = logging.getLogger(__name__)
+
+CONTROL: Final = "control.sock"
+"""Name of the control socket, in the directory of the keys."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,15 @@ class ServerSettings:
         As many accounts, with a key each.
     latency : Latency
     limits : Limits
+    plan : Plan
+        What goes wrong on purpose.
     """
 
     port: int = 0
     accounts: int = 2
     latency: Latency = field(default_factory=Latency)
     limits: Limits = field(default_factory=Limits)
+    plan: Plan = field(default_factory=Plan)
 
     @classmethod
     def of(cls, config: Config) -> ServerSettings:
@@ -61,6 +70,7 @@ class ServerSettings:
             accounts=exchange.accounts,
             latency=Latency(exchange.latency_ms, exchange.jitter_ms, exchange.seed),
             limits=Limits(connections=exchange.max_connections, anonymous_s=exchange.anonymous_timeout_s),
+            plan=read_plan(exchange.faults) if exchange.faults else Plan(),
         )
 
 
@@ -105,10 +115,12 @@ class Running:
         keys = Keys()
         self.clients = make_clients(keys, server.accounts)
         settings, flow = make_flow(settings)
-        self.exchange = PresentExchange(settings, flow, keys.check, time.monotonic_ns(), time.time_ns())
+        now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
+        self.exchange = PresentExchange(settings, flow, keys.check, now_ns, unix_ns)
         if settings.flow == "recording":
             self.exchange.hold(until_login=until_login)
-        self.serving = Serving(self.exchange, server.limits, server.latency, self._look_at_flows)
+        self.injector = Injector(self.exchange, server.plan, now_ns, unix_ns)
+        self.serving = Serving(self.injector, server.limits, server.latency, self._look_at_flows)
         self._settings = server
         self.on_failure: Callable[[MftpyError], None] = lambda _: None
         self.on_finished: Callable[[str], None] = lambda _: None
@@ -126,6 +138,18 @@ class Running:
         self.exchange.release(time.monotonic_ns())
         self.serving.perform([])
 
+    def add_fault(self, fault: Fault) -> int:
+        """Let a fault be at work from now on; returns its number."""
+        number = self.injector.add(fault, time.monotonic_ns())
+        self.serving.perform([])  # the clock may have to ring earlier
+        return number
+
+    def clear_faults(self, number: int | None) -> int:
+        """End one fault, or all; returns how many there were."""
+        count, acts = self.injector.clear(number, time.monotonic_ns())
+        self.serving.perform(acts)
+        return count
+
     def _look_at_flows(self) -> None:
         if self._told:
             return
@@ -139,14 +163,23 @@ class Running:
             self.on_finished(self.exchange.flows[0].finished or "")
 
 
-async def _serve(running: Running, ready: Callable[[ReadyInfo], None], stop: asyncio.Future[None]) -> None:
-    """Serve until told to stop, or until a defect of ours ends it."""
+async def _serve(
+    running: Running, ready: Callable[[ReadyInfo], None], stop: asyncio.Future[None], control: Path | None = None
+) -> None:
+    """Serve until told to stop, or until a defect of ours ends it; with a control socket, if one is named."""
+    end_control: Callable[[], None] | None = None
     try:
-        ready(await running.start())
+        info = await running.start()
+        if control is not None:
+            faults = Controlled(running.add_fault, running.clear_faults, running.injector.listed)
+            end_control = await serve_control(control, faults)
+        ready(info)
         await asyncio.wait({running.serving.failed, stop}, return_when=asyncio.FIRST_COMPLETED)
         if running.serving.failed.done():
             running.serving.failed.result()  # raises what ended it
     finally:
+        if end_control is not None:
+            end_control()
         await running.serving.stop()
 
 
@@ -192,15 +225,18 @@ def serve_alone(
     settings: ExchangeSettings,
     server: ServerSettings,
     keys_directory: Path,
-    ready: Callable[[ReadyInfo, list[Path]], None],
+    ready: Callable[[ReadyInfo, list[Path], Path], None],
 ) -> None:
     """Run the exchange in this process until SIGINT, SIGTERM or SIGHUP; writes the keys for its clients.
+
+    `ready` is told where they are, and where the control socket is.
 
     Raises
     ------
     ResourceError
-        The port is in use, or a key cannot be written.
+        The port is in use, a key cannot be written, or the control socket cannot be made.
     """
+    control = keys_directory.absolute() / CONTROL
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
@@ -214,9 +250,20 @@ def serve_alone(
         running.on_finished = lambda _: end()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, end)
-        await _serve(running, lambda info: ready(info, write_keys(keys_directory, info.clients)), stop)
+        make_directory(keys_directory)
+        await _serve(
+            running, lambda info: ready(info, write_keys(keys_directory, info.clients), control), stop, control
+        )
 
     uvloop.run(serve())
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory for the keys, for this user alone, if it is not there."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"cannot make the directory {path}: {error.strerror}; choose another --keys") from error
 
 
 def write_keys(directory: Path, clients: tuple[ClientKey, ...]) -> list[Path]:
@@ -224,7 +271,6 @@ def write_keys(directory: Path, clients: tuple[ClientKey, ...]) -> list[Path]:
     paths = [directory.absolute() / f"{client.key_id}.pem" for client in clients]
     for client, path in zip(clients, paths, strict=True):
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(client.private_key_pem)

@@ -24,7 +24,7 @@ SPARE_SOCKETS: Final = 100  # beyond the limit, for clients that must be told so
 class Core(Protocol):
     """The exchange without I/O, as it is or with faults; see `mftpy.sim.exchange.Exchange`."""
 
-    def refusal(self) -> str | None:
+    def refusal(self, now_ns: int) -> str | None:
         """Return why no new session can be opened now, if so."""
 
     def connect(self, number: int, now_ns: int) -> None:
@@ -154,7 +154,7 @@ class Serving:
             return "The exchange ends."
         if len(self._sessions) >= self.limits.connections:
             return f"There are {self.limits.connections} connections already."
-        refusal = self.core.refusal()
+        refusal = self.core.refusal(self.now_ns())
         if refusal is None:
             self._admitted += 1
             connection.number = self._admitted

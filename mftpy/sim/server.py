@@ -141,7 +141,7 @@ class Running:
     def add_fault(self, fault: Fault) -> int:
         """Let a fault be at work from now on; returns its number."""
         number = self.injector.add(fault, time.monotonic_ns())
-        self.serving.perform([])  # the clock may have to ring earlier
+        self.serving.perform(self.injector.advance(time.monotonic_ns()))  # what begins at once has begun
         return number
 
     def clear_faults(self, number: int | None) -> int:

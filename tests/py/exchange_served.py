@@ -25,7 +25,7 @@ TICKER = "ticker.BTC-PERPETUAL.raw"
 PATIENCE_S = 20.0
 STEP_NS = 4_000_000
 KEYS = Keys()
-PEM = KEYS.make("K000000001")
+PEMS = {number: KEYS.make(f"K00000000{number}") for number in (1, 2)}  # the second for tokens of the future
 
 
 class Ladder:
@@ -97,7 +97,9 @@ class Client:
 
     async def login(self, offset_s=0.0):
         """Log in; returns the answer."""
-        token = jwt.encode({"iat": next_iat() + offset_s}, PEM, algorithm="RS256", headers={"kid": "K000000001"})
+        key = 2 if offset_s else 1
+        claims, header = {"iat": next_iat() + offset_s}, {"kid": f"K00000000{key}"}
+        token = jwt.encode(claims, PEMS[key], algorithm="RS256", headers=header)
         return await self.call("public/login", token=token)
 
     async def insert(self, direction, price, amount=0.01, **more):
@@ -158,10 +160,10 @@ class Served:
         assert head.startswith(b"HTTP/1.1 101"), head
         return reader, writer
 
-    def add(self, **entry):
+    def add(self, made=None, **entry):
         """Let a fault begin now."""
-        number = self.injector.add(fault(**entry), time.monotonic_ns())
-        self.serving.perform([])
+        number = self.injector.add(made or fault(**entry), time.monotonic_ns())
+        self.serving.perform(self.injector.advance(time.monotonic_ns()))
         return number
 
     def clear(self, number=None):

@@ -313,7 +313,7 @@ def _in_words(fault: str) -> str:
     """Turn msgspec's words about a value into ours."""
     text, _, place = fault.partition(" - at `$")
     key = place.rstrip("`").lstrip(".")
-    text = text.replace("`", "").replace("Expected ", "expected ")
+    text = text.replace("`", "").replace("Expected ", "expected ").replace(" | null", "")
     return f"{key}: {text}" if key else text
 
 

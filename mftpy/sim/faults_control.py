@@ -91,17 +91,11 @@ async def serve_control(path: Path, controlled: Controlled) -> Callable[[], None
         Another exchange listens there, or the socket cannot be made.
     """
     clients: set[_Client] = set()
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _make_room(path)
-        old = os.umask(0o177)
-        try:
-            sock.bind(str(path))
-        finally:
-            os.umask(old)
+        sock = _bind(path)
         server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(controlled, clients), sock=sock)
     except OSError as error:
-        sock.close()
         reason = error.strerror or str(error)
         raise ResourceError(f"cannot make the control socket {path}: {reason}; choose another --keys") from error
     inode = path.stat().st_ino
@@ -115,6 +109,20 @@ async def serve_control(path: Path, controlled: Controlled) -> Callable[[], None
                 path.unlink()
 
     return stop
+
+
+def _bind(path: Path) -> socket.socket:
+    """Return a socket at `path` that nobody but this user can connect to, at any time."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.umask(old)
+    return sock
 
 
 def _make_room(path: Path) -> None:

@@ -166,7 +166,7 @@ async def test_a_half_open_connection_is_silent_and_its_orders_go_by_time_out():
         before = len(dead.seen)
         pong = await dead.ws.ping()
         assert "result" in await alive.call("public/system_info")
-        told = await alive.until(lambda message: "cancelled" in str(message))
+        told = await alive.until(lambda message: "session_end" in str(message))
         assert told["notification"][0]["delete_reason"] == "session_end"
         assert not pong.done()
         assert dead.ws.state is websockets.protocol.State.OPEN

@@ -21,6 +21,8 @@ READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
 ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
 MATCHES = "embedded exchange, thousand matches a second"
 START = "starting, seconds"
+EXCHANGE_FEED = "embedded exchange, 2,500 book changes/s, share of a core"
+EXCHANGE_HOLD = "embedded exchange, 1,000 resting orders, growth in MB"
 BOUND = "mftcore bound record"
 ONE_CALL = (BOUND, "mftcore push(bytes), pop_into(bytearray)", "mftcore push(bytes), pop()")
 BATCHES = "mftcore batches of 64"
@@ -102,10 +104,12 @@ def async_targets() -> list[Target]:
 
 def exchange_targets() -> list[Target]:
     what = "embedded exchange, core, "
-    return [
+    matches = [
         Target(f"{what}{way}", _plain(MATCHES, f"mftpy core, {way}"), "k/s", 50, None, True)
         for way in ("a client sweeps 100 orders", "an insert and a taking insert")
     ]
+    feed = "embedded exchange, 2,500 book changes/s to 3 subscribers"
+    return [*matches, Target(feed, _plain(EXCHANGE_FEED, "3 subscribers"), "cores", 0.5)]
 
 
 def start_targets() -> list[Target]:

@@ -20,7 +20,8 @@ class PresentExchange(Exchange):
         return [self.flow]
 
     def next_due_ns(self) -> int | None:
-        return time.monotonic_ns() + TICK_NS
+        tick_ns, due_ns = time.monotonic_ns() + TICK_NS, self.flow.next_due_ns()
+        return tick_ns if self._held or due_ns is None else min(tick_ns, due_ns + self._flow_delay_ns)
 
     def is_anonymous(self, number: int) -> bool:
         session = self._sessions.get(number)

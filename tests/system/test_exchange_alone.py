@@ -1,5 +1,6 @@
 """The embedded exchange as a process of its own, and runs against it: keys, several instances, its death."""
 
+import json
 import shlex
 import signal
 import subprocess
@@ -22,7 +23,7 @@ class Exchange:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.key = {}
+        self.key, self.others = {}, []
         for line in self.process.stdout:
             words = shlex.split(line)
             if words[0] == "export":
@@ -30,7 +31,22 @@ class Exchange:
                 self.key[name] = value
             elif "--url" in words:
                 self.url = words[-1]
+            elif words[0] == "another":
+                self.others.append((words[2].rstrip(":"), words[4], words[-1]))
+            elif "--control" in words:
+                self.control = words[words.index("--control") + 1]
                 break
+
+    def fault(self, text):
+        """Send a command about faults, as a user would; returns what came of it."""
+        return subprocess.run(
+            [sys.executable, "-m", "mftpy", "exchange", "--control", self.control, "--fault", text],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
 
 
 @pytest.fixture
@@ -61,6 +77,30 @@ def test_a_run_with_the_printed_key_and_address_ends_settled(exchange, start):
     assert code == 0, run.error
     run.settled(summary)
     assert summary["flow"] == "exchange"
+
+
+def test_every_account_has_a_key_of_its_own_that_nobody_else_may_read(exchange):
+    assert exchange.key["THALEX_KEY_ID"] == "K000000001"
+    ((account, key_id, path),) = exchange.others
+    assert (account, key_id) == ("A000000002", "K000000002")
+    for file in (Path(path), Path(exchange.key["THALEX_KEY_FILE"]), Path(exchange.control)):
+        assert file.stat().st_mode & 0o077 == 0
+    assert Path(path).read_bytes() != Path(exchange.key["THALEX_KEY_FILE"]).read_bytes()
+
+
+def test_faults_by_command_reach_a_run_which_goes_on_and_ends_settled(exchange, start):
+    assert exchange.fault('kind = "throttle_storm", every_s = 1, duration_s = 0.3').stdout == '{"number": 1}\n'
+    refused = exchange.fault('kind = "drop", cuont = 1')
+    assert refused.returncode == 2
+    assert "did you mean count?" in refused.stderr
+    run = start("--url", exchange.url, "--duration", "4", **exchange.key)
+    run.quoting()
+    code, summary = run.end()
+    assert code == 0, run.error
+    run.settled(summary)
+    (listed,) = exchange.fault("list").stdout.splitlines()
+    assert json.loads(listed)["hits"] > 0
+    assert exchange.fault("clear").stdout == '{"cleared": 1}\n'
 
 
 def test_an_instrument_that_is_not_listed_is_named(exchange, start):

@@ -12,16 +12,16 @@ import logging
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from mftpy.sim.latency import DelayLine, Latency
+from mftpy.sim.host import Host
+from mftpy.sim.latency import DelayLine
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,77 +34,6 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a client may take, and how long it may stay silent.
-
-    Attributes
-    ----------
-    connections : int
-        Open ones in all; further handshakes are answered with HTTP 503.
-    handshake_s : float
-        For the client's whole request.
-    anonymous_s : float
-        For a login or a subscription; pings do not prolong it.
-    ping_s, pong_s : float
-        Time between our pings; patience for the answer.
-    close_s : float
-        For the client's part of a close, before the socket is taken away.
-    message_bytes : int
-        Largest message of a client.
-    backlog_bytes : int
-        What may wait for a client that does not read; with more it is cut off.
-    sweep_s : float
-        How often all of this is looked at.
-    """
-
-    connections: int = 100
-    handshake_s: float = 10.0
-    anonymous_s: float = 60.0
-    ping_s: float = 15.0
-    pong_s: float = 20.0
-    close_s: float = 1.0
-    message_bytes: int = 1 << 20
-    backlog_bytes: int = 1 << 23
-    sweep_s: float = 0.5
-
-
-class Host(Protocol):
-    """Who serves the connections."""
-
-    @property
-    def limits(self) -> Limits:
-        """What a client may take."""
-
-    @property
-    def latency(self) -> Latency:
-        """What every connection takes longer."""
-
-    def now_ns(self) -> int:
-        """Return the time, monotonic."""
-
-    def made(self, connection: ClientConnection) -> int:
-        """Take note of a socket; returns how many there have been, or 0 when far too many are there."""
-
-    def admit(self, connection: ClientConnection) -> str | None:
-        """Open a session for a client whose handshake is good; one phrase when that cannot be."""
-
-    def heard(self, connection: ClientConnection) -> None:
-        """Take note that some frame of this client arrived."""
-
-    def received(self, connection: ClientConnection, message: bytes) -> None:
-        """Answer a client's message."""
-
-    def ended(self, connection: ClientConnection) -> None:
-        """End the session; it is called once for every one that was admitted."""
-
-    def cut_off(self, connection: ClientConnection, waiting_bytes: int) -> None:
-        """Take note that this client does not read, and is cut off."""
-
-    def gone(self, connection: ClientConnection) -> None:
-        """Forget the socket."""
-
-
 class _End(Enum):
     """What a direction of the wire carries besides bytes."""
 
@@ -112,16 +41,6 @@ class _End(Enum):
     CLOSE = 2
     RESET = 3
     LOST = 4
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Return the frame that carries one text message from a server."""
-    size = len(payload)
-    if size < 126:
-        return struct.pack("!BB", 0x81, size) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", 0x81, 126, size) + payload
-    return struct.pack("!BBQ", 0x81, 127, size) + payload
 
 
 class ClientConnection(asyncio.Protocol):
@@ -144,6 +63,7 @@ class ClientConnection(asyncio.Protocol):
         self._head = b""
         self._message: bytearray | None = None
         self._slices = bytearray()
+        self._ends: list[_End] = []
         self._work_is_due = self._paused = self._over = self._ended = self._lost = False
         self._inbound: DelayLine[bytes | _End] | None = None
         self._outbound: DelayLine[bytes | _End] | None = None
@@ -185,7 +105,7 @@ class ClientConnection(asyncio.Protocol):
         """The socket is gone: nothing can be sent, and the session ends when that is known at this end of the wire."""
         self._lost = True
         self._host.gone(self)
-        if self._inbound is None or not self.number:
+        if self._inbound is None:
             self._arrive(_End.LOST)
         else:
             self._inbound.put(_End.LOST, self._host.now_ns())
@@ -218,14 +138,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _arrive(self, item: bytes | _End) -> None:
         if isinstance(item, _End):
-            self._feed_all()
-            if item is _End.LOST:
-                self._end_session()
-            elif not self.halted:
-                self._protocol.receive_eof()
-                self._flush()
-                self._end_session()
-                self._send([_End.CLOSE])
+            if self._slices:
+                self._ends.append(item)  # what was sent before the end comes first, in its slices
+            else:
+                self._take_end(item)
         elif self.halted:
             return
         elif self._slices or len(item) > SLICE_BYTES:
@@ -233,6 +149,15 @@ class ClientConnection(asyncio.Protocol):
             self._work_later()
         else:
             self._feed(item)
+
+    def _take_end(self, end: _End) -> None:
+        if end is _End.LOST:
+            self._end_session()
+        elif not self.halted:
+            self._protocol.receive_eof()
+            self._flush()
+            self._end_session()
+            self._send([_End.CLOSE])
 
     def _work_later(self) -> None:
         if not self._work_is_due:
@@ -248,15 +173,11 @@ class ClientConnection(asyncio.Protocol):
             self._feed(data)
         if self._slices:
             self._work_later()
-        else:
-            self._regulate()
-
-    def _feed_all(self) -> None:
-        """Read what is left before the end: it was sent before it."""
-        while self._slices and not self.halted:
-            data = bytes(self._slices[:SLICE_BYTES])
-            del self._slices[:SLICE_BYTES]
-            self._feed(data)
+            return
+        ends, self._ends = self._ends, []
+        for end in ends:
+            self._take_end(end)
+        self._regulate()
 
     def _regulate(self) -> None:
         """Read from the socket only while what was read has been dealt with."""

@@ -13,7 +13,8 @@ import msgspec
 from mftpy.sim import faults_content as content
 from mftpy.sim.acts import Act
 from mftpy.sim.faults import KINDS, Fault, Plan
-from mftpy.sim.faults_kinds import WORKING, Message, Said, Working
+from mftpy.sim.faults_kinds import WORKING
+from mftpy.sim.faults_working import Message, Said, Working
 
 OURS: Final = 0
 """Session number of the injector's own questions; clients begin at 1."""
@@ -37,7 +38,7 @@ class Exchange(Protocol):
 
 
 class Injector:
-    """The exchange, with faults: `mftpy.sim.serving.Core`, and the stage of `mftpy.sim.faults_kinds`.
+    """The exchange, with faults: `mftpy.sim.serving.Core`, and the stage of `mftpy.sim.faults_working`.
 
     Parameters
     ----------

@@ -19,13 +19,13 @@ import uvloop
 
 from mftpy.errors import MftpyError, ResourceError
 from mftpy.settings import Config
-from mftpy.sim.connection import Limits
 from mftpy.sim.faults import Fault, Plan, read_plan
 from mftpy.sim.faults_control import Controlled, serve_control
 from mftpy.sim.faults_injector import Injector
 from mftpy.sim.flow import Flow
 from mftpy.sim.flow_model import ModelFlow
 from mftpy.sim.flow_recording import RecordingFlow
+from mftpy.sim.host import Limits
 from mftpy.sim.interim import PresentExchange
 from mftpy.sim.keys import Keys
 from mftpy.sim.latency import Latency

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from mftpy.errors import MftpyError, ResourceError
-from mftpy.sim.acts import Act
-from mftpy.sim.connection import PATH, ClientConnection, Limits, text_frame
+from mftpy.sim.acts import Act, text_frame
+from mftpy.sim.connection import PATH, ClientConnection
+from mftpy.sim.host import Limits
 from mftpy.sim.latency import Latency
 
 log: Final = logging.getLogger(__name__)

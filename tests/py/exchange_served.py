@@ -29,16 +29,19 @@ PEMS = {number: KEYS.make(f"K00000000{number}") for number in (1, 2)}  # the sec
 
 
 class Ladder:
-    """A flow whose book moves by a tick every step, around 1000 USD."""
+    """A flow whose book moves by a tick every step, around 1000 USD, or stays as it was made."""
 
     finished = failure = None
+
+    def __init__(self, *, still=False):
+        self._still = still
 
     def start(self, market, now_ns):
         self._due_ns, self._turn = now_ns, 0
         self.step(market, now_ns)
 
     def next_due_ns(self):
-        return self._due_ns
+        return None if self._still else self._due_ns
 
     def step(self, market, now_ns):
         self._due_ns, self._turn = now_ns + STEP_NS, self._turn + 1
@@ -172,10 +175,10 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(*faults, seed=1, limits=None, latency=None):
+async def served(*faults, seed=1, limits=None, latency=None, still=False):
     """An exchange with these faults from its start on; checks at the end that nothing of ours went wrong."""
     now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
-    exchange = PresentExchange(ExchangeSettings(), Ladder(), KEYS.check, now_ns, unix_ns)
+    exchange = PresentExchange(ExchangeSettings(), Ladder(still=still), KEYS.check, now_ns, unix_ns)
     injector = Injector(exchange, Plan(tuple(faults), seed), now_ns, unix_ns)
     serving = Serving(injector, limits, latency)
     found = Served(serving, injector, exchange, await serving.start(0))

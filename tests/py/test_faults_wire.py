@@ -354,7 +354,7 @@ async def test_maintenance_shows_a_banner_and_refuses_matching():
 @shows("existing_replay")
 @on_loop
 async def test_a_replay_sends_existing_orders_with_all_their_fills_again():
-    async with served() as exchange:
+    async with served(still=True) as exchange:
         client = await exchange.client()
         await client.login()
         await client.subscribe("session.orders")

@@ -10,7 +10,9 @@ import time
 import pytest
 import websockets
 
-from mftpy.sim.connection import SLICE_BYTES, ClientConnection, Limits, text_frame
+from mftpy.sim.acts import text_frame
+from mftpy.sim.connection import SLICE_BYTES, ClientConnection
+from mftpy.sim.host import Limits
 from mftpy.sim.serving import LEAST_SLEEP_NS, Serving
 from tests.py.exchange_served import BOOK, PATIENCE_S, Served, frame, on_loop, read_frame, served
 
@@ -339,9 +341,11 @@ async def test_one_clients_flood_is_read_in_slices_with_turns_for_others_between
     assert pipe.reading
     connection.data_received(one * 1000)  # what was sent before the end counts, also when much is left of it
     connection.eof_received()
-    assert len(host.messages) == 11_000
     connection.connection_lost(None)
-    assert host.endings == 1
+    assert (len(host.messages), host.endings) == (10_000, 0)
+    while not host.endings:
+        await asyncio.sleep(0)
+    assert (len(host.messages), host.endings) == (11_000, 1)
 
 
 @on_loop

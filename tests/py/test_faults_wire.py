@@ -359,7 +359,7 @@ async def test_a_replay_sends_existing_orders_with_all_their_fills_again():
         await client.login()
         await client.subscribe("session.orders")
         await client.notice("session.orders")
-        order = (await client.insert("buy", 1000.1, amount=0.02))["result"]  # takes what is there, and the rest rests
+        order = (await client.insert("buy", 1000.2, amount=0.02))["result"]  # takes what is there, and the rest rests
         await client.notice("session.orders")
         exchange.add(kind="existing_replay")
         told = await client.until(lambda message: "existing" in str(message))

@@ -196,7 +196,7 @@ def exchange_main(settings: ExchangeSettings, server: ServerSettings, conn: Conn
         def listen() -> None:
             try:
                 said = conn.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 log.info("the parent is gone")
                 said = ("stop",)
             if said[0] == "play":
@@ -205,20 +205,28 @@ def exchange_main(settings: ExchangeSettings, server: ServerSettings, conn: Conn
                 loop.remove_reader(conn.fileno())
                 stop.set_result(None)
 
-        running.on_failure = lambda failure: conn.send(("error", failure.exit_code, str(failure), ""))
-        running.on_finished = lambda how: conn.send(("finished", how))
+        running.on_failure = lambda failure: _tell(conn, ("error", failure.exit_code, str(failure), ""))
+        running.on_finished = lambda how: _tell(conn, ("finished", how))
         loop.add_reader(conn.fileno(), listen)
-        await _serve(running, lambda info: conn.send(("ready", info)), stop)
+        await _serve(running, lambda info: _tell(conn, ("ready", info)), stop)
 
     try:
         uvloop.run(serve())
     except MftpyError as error:
-        conn.send(("error", error.exit_code, str(error), ""))
+        _tell(conn, ("error", error.exit_code, str(error), ""))
         raise SystemExit(error.exit_code) from error
     except Exception as error:
         sentence = f"the embedded exchange ended by a defect of ours: {type(error).__name__}: {error}"
-        conn.send(("error", MftpyError.exit_code, sentence, traceback.format_exc()))
+        _tell(conn, ("error", MftpyError.exit_code, sentence, traceback.format_exc()))
         raise SystemExit(MftpyError.exit_code) from error
+
+
+def _tell(conn: Connection, message: tuple[object, ...]) -> None:
+    """Tell the parent, if it is still there: it ends us when it goes, and then nobody is left to tell."""
+    try:
+        conn.send(message)
+    except OSError as error:
+        log.info("the parent is gone (%s), and was to be told: %s", error, message[:3])
 
 
 def serve_alone(

@@ -4,16 +4,20 @@ import asyncio
 import contextlib
 import itertools
 import json
+import multiprocessing
 import random
 import time
 
 import pytest
 import websockets
 
+from mftpy.errors import ConfigError
+from mftpy.sim import server
 from mftpy.sim.acts import text_frame
 from mftpy.sim.connection import SLICE_BYTES, ClientConnection
 from mftpy.sim.host import Limits
 from mftpy.sim.serving import LEAST_SLEEP_NS, Serving
+from mftpy.sim.settings import ExchangeSettings
 from tests.py.exchange_served import BOOK, PATIENCE_S, Served, frame, on_loop, read_frame, served
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
@@ -431,6 +435,28 @@ async def test_a_defect_in_the_core_ends_the_exchange(where):
             async with asyncio.timeout(PATIENCE_S):
                 await serving.failed
     await serving.stop()
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "words"),
+    [(ZeroDivisionError("a book"), 70, "a defect of ours: ZeroDivisionError: a book"), (ConfigError("no"), 2, "no")],
+)
+def test_a_child_process_tells_its_parent_what_ended_it(monkeypatch, what, code, words):
+    def advance(_injector, now_ns):
+        raise what
+
+    monkeypatch.setattr(server.Injector, "advance", advance)
+    monkeypatch.setattr(server.signal, "signal", lambda *_: None)
+    here, there = multiprocessing.Pipe()
+    with here, there:
+        with pytest.raises(SystemExit) as ended:
+            server.exchange_main(ExchangeSettings(), server.ServerSettings(accounts=1), there)
+        assert ended.value.code == code
+        assert here.recv()[0] == "ready"
+        kind, told_code, sentence, trace = here.recv()
+        assert (kind, told_code) == ("error", code)
+        assert words in sentence
+        assert ("ZeroDivisionError" in trace) == (code == 70)
 
 
 class Alarm(Broken):

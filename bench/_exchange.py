@@ -7,20 +7,21 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest import mock
 
 import jwt
 import psutil
 import uvloop
 import websockets
 
+from mftpy.sim.exchange import Exchange as Core
 from mftpy.sim.faults import Plan
 from mftpy.sim.faults_injector import Injector
-from mftpy.sim.interim import PresentExchange
 from mftpy.sim.keys import Keys
 from mftpy.sim.matching import BUY, SELL
+from mftpy.sim.money import UNIT
 from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 
@@ -41,7 +42,7 @@ class Changes:
 
     def start(self, market: Any, now_ns: int) -> None:
         self._due_ns = now_ns + self._gap_ns
-        market.set_index(Fraction(MID, 10))
+        market.set_index(MID * UNIT // 10)
         market.set_background({side: {MID - side * (1 + i): 100 for i in range(DEPTH)} for side in (BUY, SELL)})
 
     def next_due_ns(self) -> int:
@@ -59,10 +60,11 @@ class Changes:
 def _serve(conn: Connection, per_s: int, core: int) -> None:
     async def serve() -> None:
         keys = Keys()
-        pem = keys.make(KEY_ID)
+        pem = keys.make(KEY_ID, "A000000001")
         flow = Changes(per_s)
         now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
-        exchange = PresentExchange(ExchangeSettings(), flow, keys.check, now_ns, unix_ns)  # type: ignore[arg-type]
+        with mock.patch("mftpy.sim.world.ModelFlow", side_effect=[flow, Changes(1)]):  # the second is another coin's
+            exchange = Core(ExchangeSettings(flow="model", tick_size=0.1), keys, now_ns, unix_ns)
         serving = Serving(Injector(exchange, Plan(), now_ns, unix_ns))
         conn.send((serving.address(await serving.start(0)), pem))
         loop, stop = asyncio.get_running_loop(), asyncio.Event()

@@ -303,6 +303,7 @@ class Config:
             "initial_cash": exchange.initial_cash,
             "recording": exchange.recording or None,
             "speed": exchange.speed,
+            "accounts": exchange.accounts,
         }
         for name in ("tick_size", "lot_size"):
             value = getattr(exchange, name)

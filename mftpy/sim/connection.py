@@ -294,8 +294,10 @@ class ClientConnection(asyncio.Protocol):
         self._flush()
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye; the client has a moment for its part."""
-        if not self._over and self._protocol.state is OPEN:
+        """Say goodbye; the client has a moment for its part. A connection that is half-open is not told."""
+        if self.halted:
+            self._end_session()
+        elif not self._over and self._protocol.state is OPEN:
             self._protocol.send_close(code, reason)
             self._flush()
             self._end_session()

@@ -145,6 +145,16 @@ class Exchange:
         """Return when `advance` wants to be called next."""
         return min(due for due in self._dues() if due is not None)
 
+    def is_logged_in(self, number: int) -> bool:
+        """Whether a session has logged in."""
+        session = self._sessions.get(number)
+        return session is not None and session.account is not None
+
+    def is_anonymous(self, number: int) -> bool:
+        """Whether a session has neither logged in nor subscribed to anything."""
+        session = self._sessions.get(number)
+        return session is not None and session.account is None and not session.channels
+
     def announce_reconnect(self, now_ns: int) -> list[Output]:
         """Tell subscribers of ``system`` that connections will be closed: the caller does it, 10 s later or more."""
         return self._run_to(now_ns) + self.feeds.announce_reconnect()

@@ -29,7 +29,7 @@ def method_of(payload: bytes) -> str:
     """Return the method of a request; an empty text when there is none."""
     try:
         return _request_decoder.decode(payload).method
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
 
 

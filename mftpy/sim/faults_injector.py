@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from mftpy.sim import faults_content as content
-from mftpy.sim.acts import Act
+from mftpy.sim.acts import Act, Close
 from mftpy.sim.faults import KINDS, Fault, Plan
 from mftpy.sim.faults_kinds import WORKING
 from mftpy.sim.faults_working import Message, Said, Working
@@ -24,13 +24,14 @@ class Exchange(Protocol):
     """What the injector needs of `mftpy.sim.exchange.Exchange`."""
 
     unix_offset_ns: int
+    to_close: list[int]
 
     def connect(self, number: int, now_ns: int) -> None: ...
     def touch(self, number: int, now_ns: int) -> None: ...
     def disconnect(self, number: int, now_ns: int) -> list[tuple[int, bytes]]: ...
     def handle(self, number: int, payload: bytes | str, now_ns: int) -> list[tuple[int, bytes]]: ...
     def advance(self, now_ns: int) -> list[tuple[int, bytes]]: ...
-    def next_due_ns(self) -> int | None: ...
+    def next_due_ns(self) -> int: ...
     def is_anonymous(self, number: int) -> bool: ...
     def is_logged_in(self, number: int) -> bool: ...
     def announce_reconnect(self, now_ns: int) -> list[tuple[int, bytes]]: ...
@@ -126,7 +127,7 @@ class Injector:
     def handle(self, number: int, payload: bytes, now_ns: int) -> Sequence[Act]:
         """Answer one message."""
         if not self._working:
-            return self._exchange.handle(number, payload, now_ns)
+            return self._through(self._exchange.handle(number, payload, now_ns))
         self.now_ns = now_ns
         request = Message(number, payload, method=content.method_of(payload))
         for working in self._working.values():
@@ -147,15 +148,15 @@ class Injector:
         said = self._through(self._exchange.advance(now_ns))
         return [*acts, *said] if acts else said
 
-    def next_due_ns(self) -> int | None:
+    def next_due_ns(self) -> int:
         """Return when `advance` wants to be called next."""
         due_ns = self._exchange.next_due_ns()
         if not self._agenda and not self._begins:
             return due_ns
-        dues = [due_ns, self._agenda[0][0] if self._agenda else None]
+        dues: list[int | None] = [due_ns, self._agenda[0][0] if self._agenda else None]
         dues += [end_ns for end_ns in self._ends.values() if end_ns < _NEVER_NS]
         dues += [self._working[number].occasions.begin_ns(begun) for number, begun in self._begins.items()]
-        return min((due for due in dues if due is not None), default=None)
+        return min(due for due in dues if due is not None)
 
     def _begin_and_end(self) -> list[Act]:
         acts: list[Act] = []
@@ -180,7 +181,7 @@ class Injector:
     def _through(self, outputs: list[tuple[int, bytes]], request: Message | None = None) -> Sequence[Act]:
         """Let what the exchange says pass by every fault, in their order."""
         if not self._working:
-            return outputs
+            return [*outputs, *self._silenced()] if self._exchange.to_close else outputs
         acts: list[Act] = []
         self._extra.extend(outputs)
         while self._extra:
@@ -200,7 +201,12 @@ class Injector:
             acts += [(number, item) for item in said]
         for working in self._working.values():
             acts = working.on_turn(acts, request)
-        return acts
+        return [*acts, *self._silenced()]
+
+    def _silenced(self) -> list[Act]:
+        """Close the connections of sessions that were silent for too long: their orders are gone."""
+        numbers, self._exchange.to_close = self._exchange.to_close, []
+        return [(number, Close(1008, "nothing was heard for timeout_secs")) for number in numbers]
 
     # the faults'
 

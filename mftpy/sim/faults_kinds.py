@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from mftpy.sim import faults_content as content
 from mftpy.sim.acts import Act, Close, Halt, Raw, Reset, text_frame
 from mftpy.sim.faults import Fault
 from mftpy.sim.faults_books import CrossedBook, FrozenBook, MissingChange
 from mftpy.sim.faults_working import Message, Said, Stage, Working
-from mftpy.sim.protocol import THROTTLED, Refusal, failure, request_id
+from mftpy.sim.protocol import THROTTLED, Refusal, failure, read_request
 
 TEMPORARY_FAILURE: Final = 20
 
@@ -108,7 +108,7 @@ class _Refuse(Working):
     text = ""
 
     def instead_of_request(self, message: Message) -> Iterable[Act]:
-        return [(message.number, failure(request_id(message.payload), Refusal(self.code, self.text)))]
+        return [(message.number, failure(_request_id(message.payload), Refusal(self.code, self.text)))]
 
 
 class ThrottleStorm(_Refuse):
@@ -174,9 +174,6 @@ class HalfOpen(Working):
         halted, self._halted = self._halted, []
         return [(number, Reset()) for number in halted]
 
-    def forget(self, number: int) -> None:
-        self._halted = [halted for halted in self._halted if halted != number]
-
 
 class SessionKill(Working):
     """RST."""
@@ -225,6 +222,13 @@ WORKING: Final[dict[str, type[Working]]] = {
     "existing_replay": ExistingReplay,
 }
 """By kind; the keys are those of `mftpy.sim.faults.KINDS`."""
+
+
+def _request_id(payload: bytes) -> Any:
+    try:
+        return read_request(payload)[0]
+    except Refusal as refusal:
+        return refusal.request_id
 
 
 def _is_answer(said: Said) -> bool:

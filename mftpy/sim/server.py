@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -19,17 +19,13 @@ import uvloop
 
 from mftpy.errors import MftpyError, ResourceError
 from mftpy.settings import Config
+from mftpy.sim.exchange import Exchange, account_numbers, key_ids
 from mftpy.sim.faults import Fault, Plan, read_plan
 from mftpy.sim.faults_control import Controlled, serve_control
 from mftpy.sim.faults_injector import Injector
-from mftpy.sim.flow import Flow
-from mftpy.sim.flow_model import ModelFlow
-from mftpy.sim.flow_recording import RecordingFlow
 from mftpy.sim.host import Limits
-from mftpy.sim.interim import PresentExchange
 from mftpy.sim.keys import Keys
 from mftpy.sim.latency import Latency
-from mftpy.sim.recording import Recording
 from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 
@@ -47,8 +43,6 @@ class ServerSettings:
     ----------
     port : int
         Loopback port; 0 for any free one.
-    accounts : int
-        As many accounts, with a key each.
     latency : Latency
     limits : Limits
     plan : Plan
@@ -56,7 +50,6 @@ class ServerSettings:
     """
 
     port: int = 0
-    accounts: int = 2
     latency: Latency = field(default_factory=Latency)
     limits: Limits = field(default_factory=Limits)
     plan: Plan = field(default_factory=Plan)
@@ -67,7 +60,6 @@ class ServerSettings:
         exchange = config.exchange
         return cls(
             port=exchange.port,
-            accounts=exchange.accounts,
             latency=Latency(exchange.latency_ms, exchange.jitter_ms, exchange.seed),
             limits=Limits(connections=exchange.max_connections, anonymous_s=exchange.anonymous_timeout_s),
             plan=read_plan(exchange.faults) if exchange.faults else Plan(),
@@ -92,19 +84,11 @@ class ReadyInfo:
     clients: tuple[ClientKey, ...]
 
 
-def make_flow(settings: ExchangeSettings) -> tuple[ExchangeSettings, Flow]:
-    """Return the flow that the settings ask for, and the settings with what it found out."""
-    if settings.flow == "recording":
-        recording = Recording(settings.recording or "", settings.tick_size, settings.lot_size)
-        found = {"tick_size": float(recording.tick_size), "lot_size": float(recording.lot_size)}
-        return replace(settings, **found), RecordingFlow(recording, settings.speed)  # type: ignore[arg-type]
-    return settings, ModelFlow(settings)
-
-
 def make_clients(keys: Keys, count: int) -> tuple[ClientKey, ...]:
-    """Make an account and a key for each of so many clients."""
+    """Make a key for each of so many accounts."""
     return tuple(
-        ClientKey(f"K{number:09d}", f"A{number:09d}", keys.make(f"K{number:09d}")) for number in range(1, count + 1)
+        ClientKey(key_id, account, keys.make(key_id, account))
+        for key_id, account in zip(key_ids(count), account_numbers(count), strict=True)
     )
 
 
@@ -113,10 +97,9 @@ class Running:
 
     def __init__(self, settings: ExchangeSettings, server: ServerSettings, *, until_login: bool) -> None:
         keys = Keys()
-        self.clients = make_clients(keys, server.accounts)
-        settings, flow = make_flow(settings)
+        self.clients = make_clients(keys, settings.accounts)
         now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
-        self.exchange = PresentExchange(settings, flow, keys.check, now_ns, unix_ns)
+        self.exchange = Exchange(settings, keys, now_ns, unix_ns)
         if settings.flow == "recording":
             self.exchange.hold(until_login=until_login)
         self.injector = Injector(self.exchange, server.plan, now_ns, unix_ns)

@@ -81,6 +81,7 @@ class Serving:
         self._loop = asyncio.get_running_loop()
         self._sockets: set[ClientConnection] = set()
         self._sessions: dict[int, ClientConnection] = {}
+        self._admitted_sockets: dict[int, ClientConnection] = {}  # also those whose session has ended
         self._made = self._admitted = 0
         self._ended: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -159,7 +160,7 @@ class Serving:
         if refusal is None:
             self._admitted += 1
             connection.number = self._admitted
-            self._sessions[self._admitted] = connection
+            self._sessions[self._admitted] = self._admitted_sockets[self._admitted] = connection
             self.core.connect(self._admitted, self.now_ns())
         return refusal
 
@@ -187,6 +188,7 @@ class Serving:
     def gone(self, connection: ClientConnection) -> None:
         """Forget the socket."""
         self._sockets.discard(connection)
+        self._admitted_sockets.pop(connection.number, None)
 
     # turns
 
@@ -210,7 +212,7 @@ class Serving:
                 else:
                     batch.append(frame)
                 continue
-            connection = self._sessions.get(number)
+            connection = self._admitted_sockets.get(number)
             if connection is not None:
                 connection.send(batches.pop(number, []))
                 act.perform(connection)

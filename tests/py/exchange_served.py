@@ -6,17 +6,18 @@ import functools
 import json
 import logging
 import time
-from fractions import Fraction
+from unittest import mock
 
 import jwt
 import uvloop
 import websockets
 
+from mftpy.sim.exchange import Exchange
 from mftpy.sim.faults import Plan, make_fault
 from mftpy.sim.faults_injector import Injector
-from mftpy.sim.interim import PresentExchange
 from mftpy.sim.keys import Keys
 from mftpy.sim.matching import BUY, SELL
+from mftpy.sim.money import UNIT
 from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 
@@ -25,7 +26,7 @@ TICKER = "ticker.BTC-PERPETUAL.raw"
 PATIENCE_S = 20.0
 STEP_NS = 4_000_000
 KEYS = Keys()
-PEMS = {number: KEYS.make(f"K00000000{number}") for number in (1, 2)}  # the second for tokens of the future
+PEMS = {number: KEYS.make(f"K00000000{number}", "A000000001") for number in (1, 2)}  # the second for times to come
 
 
 class Ladder:
@@ -46,7 +47,7 @@ class Ladder:
     def step(self, market, now_ns):
         self._due_ns, self._turn = now_ns + STEP_NS, self._turn + 1
         mid = 10_000 + self._turn % 2
-        market.set_index(Fraction(1000) + Fraction(self._turn % 2, 10))
+        market.set_index((10_000 + self._turn % 2) * UNIT // 10)
         market.set_background(
             {
                 BUY: {mid - 1 - step: 10 + (self._turn + step) % 3 for step in range(6)},
@@ -178,7 +179,8 @@ class Served:
 async def served(*faults, seed=1, limits=None, latency=None, still=False):
     """An exchange with these faults from its start on; checks at the end that nothing of ours went wrong."""
     now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
-    exchange = PresentExchange(ExchangeSettings(), Ladder(still=still), KEYS.check, now_ns, unix_ns)
+    with mock.patch("mftpy.sim.world.ModelFlow", lambda own: Ladder(still=still or own.instrument != "BTC-PERPETUAL")):
+        exchange = Exchange(ExchangeSettings(flow="model", tick_size=0.1, initial_price=1000.0), KEYS, now_ns, unix_ns)
     injector = Injector(exchange, Plan(tuple(faults), seed), now_ns, unix_ns)
     serving = Serving(injector, limits, latency)
     found = Served(serving, injector, exchange, await serving.start(0))

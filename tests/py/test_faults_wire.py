@@ -314,7 +314,7 @@ async def test_a_clock_that_is_off_is_so_in_stamps_and_for_logins():
         client = await exchange.client()
         number = exchange.add(kind="clock_offset", offset_s=100)
         await client.subscribe(INDEX)
-        told = await client.notice(INDEX)
+        told = [await client.notice(INDEX) for _ in range(2)][-1]  # the first may say when the index moved last
         assert 90 < told["notification"]["timestamp"] - time.time() < 110
         assert (await client.login())["error"]["code"] == 19
         assert "result" in await client.login(offset_s=100)

@@ -450,7 +450,7 @@ def test_a_child_process_tells_its_parent_what_ended_it(monkeypatch, what, code,
     here, there = multiprocessing.Pipe()
     with here, there:
         with pytest.raises(SystemExit) as ended:
-            server.exchange_main(ExchangeSettings(), server.ServerSettings(accounts=1), there)
+            server.exchange_main(ExchangeSettings(accounts=1), server.ServerSettings(), there)
         assert ended.value.code == code
         assert here.recv()[0] == "ready"
         kind, told_code, sentence, trace = here.recv()

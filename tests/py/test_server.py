@@ -238,13 +238,12 @@ async def test_a_ping_is_a_sign_of_life_and_silence_is_none():
         watcher = await exchange.client()
         await watcher.login()
         await watcher.subscribe("account.orders")
-        gone = asyncio.ensure_future(
-            watcher.until(lambda message: "cancelled" in str(message) and "snapshot" not in message)
-        )
+        gone = asyncio.ensure_future(watcher.until(lambda message: "session_end" in str(message)))
         while not gone.done():
             await (await pinging.ws.ping())
             await asyncio.sleep(0.05)
         assert gone.result()["notification"][0]["client_order_id"] == 1
+        assert await quiet.closed() == 1008
         answer = await watcher.call("private/open_orders")
         assert [order["client_order_id"] for order in answer["result"]] == [2]
 

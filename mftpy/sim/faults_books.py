@@ -54,6 +54,10 @@ class CrossedBook(Working):
         self._crossed[message.number, message.channel] = bid
         return [content.with_more_in_total(content.with_bid(message.payload, *bid), bid[1])]
 
+    @property
+    def lingers(self) -> bool:
+        return bool(self._crossed)
+
     def forget(self, number: int) -> None:
         for key in [key for key in self._crossed if key[0] == number]:
             del self._crossed[key]

@@ -57,6 +57,7 @@ class Injector:
         self._working: dict[int, Working] = {}
         self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._ending: set[int] = set()
         self._added = self._sequence = 0
         self._agenda: list[tuple[int, int, Callable[[], Iterable[Act]]]] = []
         self._extra: deque[tuple[int, bytes]] = deque()
@@ -81,20 +82,28 @@ class Injector:
     def clear(self, number: int | None, now_ns: int) -> tuple[int, Sequence[Act]]:
         """End a fault, or all when None; returns how many there were, and what their ends do."""
         self.now_ns = now_ns
-        chosen = [found for found in self._working if number in (None, found)]
+        chosen = [found for found in self._working if number in (None, found) and found not in self._ending]
         acts: list[Act] = []
         for found in chosen:
             if self._ends.pop(found, None) is not None:
                 acts += self._working[found].end()
             self._begins.pop(found, None)
-            del self._working[found]
+            self._working[found].occasions.stop()
+            self._ending.add(found)
+        self._forget_ended()
         return len(chosen), acts
+
+    def _forget_ended(self) -> None:
+        for number in [number for number in self._ending if not self._working[number].lingers]:
+            self._ending.remove(number)
+            del self._working[number]
 
     def listed(self) -> list[dict[str, Any]]:
         """Return every fault with its number and how often it has hit."""
         return [
             {"number": number, "hits": working.hits, "fault": msgspec.to_builtins(working.fault)}
             for number, working in self._working.items()
+            if number not in self._ending
         ]
 
     # the server's
@@ -141,6 +150,8 @@ class Injector:
         """Let the market move, time-outs pass and faults begin and end, up to now."""
         self.now_ns = now_ns
         acts: list[Act] = []
+        if self._ending:
+            self._forget_ended()
         if self._begins:
             acts += self._begin_and_end()
         while self._agenda and self._agenda[0][0] <= now_ns:

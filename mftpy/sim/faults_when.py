@@ -30,6 +30,11 @@ class Occasions:
         self._rng = rng
         self._current = -1
         self._hits = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let there be no more."""
+        self._stopped = True
 
     def begin_ns(self, number: int) -> int | None:
         """Return when occasion `number` (from 0) begins; None when there is none."""
@@ -50,7 +55,7 @@ class Occasions:
 
     def hit(self, now_ns: int) -> bool:
         """Whether a message that matches is hit; counts it, if so."""
-        if now_ns < self._first_ns:
+        if self._stopped or now_ns < self._first_ns:
             return False
         number = 0 if self._every_ns is None else (now_ns - self._first_ns) // self._every_ns
         end_ns = self.end_ns(number)
@@ -67,7 +72,7 @@ class Occasions:
 
     def within(self, now_ns: int) -> bool:
         """Whether an occasion has room for more."""
-        if now_ns < self._first_ns:
+        if self._stopped or now_ns < self._first_ns:
             return False
         number = 0 if self._every_ns is None else (now_ns - self._first_ns) // self._every_ns
         end_ns = self.end_ns(number)

@@ -157,6 +157,11 @@ class Working:
         """End an occasion, or the fault itself."""
         return []
 
+    @property
+    def lingers(self) -> bool:
+        """Whether something is still to be undone after its end."""
+        return False
+
     def forget(self, _number: int) -> None:
         """A session is gone."""
 

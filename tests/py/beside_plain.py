@@ -1,6 +1,7 @@
 """The exchange's core and its slow twin side by side: each operation is done by both, and everything is compared."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from mftpy.sim.accounts import Account
@@ -315,7 +316,13 @@ class Beside:
             for account, one in self.clearing.records
         ]
         assert found == self.plain.records
+        assert {(account, one.contract) for account, one in self.clearing.records} <= self.clearing.moved
+        before = len(self.trades)
         self.trades += [record for _, record in self.clearing.records]
+        for last, one in pairwise(self.trades[max(before - 1, 0) :]):
+            assert one.sequence > last.sequence
+            assert one.trade_id >= last.trade_id  # the same for both sides of a trade
+        self.clearing.moved.clear()
         self.clearing.records.clear()
         self.plain.records.clear()
 

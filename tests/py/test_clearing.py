@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from mftpy.sim.clearing import FeeRates
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import CENT, MONEY, UNIT
 from tests.py.beside_plain import DATED, EIGHT
@@ -195,6 +196,28 @@ def test_the_index_tells_how_far_an_expiry_has_come():
     assert (said["price"], said["timestamp"]) == (520, EIGHT - 1_350)
     assert (said["expiration_print_average"], said["expiration_progress"]) == (500, 0.25)
     assert said["expected_expiration_price"] == 0.25 * 500 + 0.75 * 520
+
+
+def test_a_mark_is_at_least_a_unit(desk):
+    desk.contracts[0].marking._premium_units = -500 * UNIT
+    assert desk.contracts[0].mark_units == 1
+
+
+def test_the_ticker_says_the_funding_of_now_of_the_day_and_on_average(desk):
+    desk.level(BUY, 503, 5)
+    desk.level(SELL, 505, 5)
+    assert desk.contracts[0].marking.content()["funding_rate"] == 0
+    desk.pass_seconds(216)
+    assert desk.contracts[0].marking.content() == {
+        "funding_rate": 4 / 500,
+        "funding_mark": 0.01,
+        "realised_funding_24h": 0.01,
+        "average_funding_rate_24h": pytest.approx(4 / 500),
+    }
+
+
+def test_a_liquidation_costs_50_basis_points():
+    assert FeeRates(1, 2).liquidation == UNIT // 200
 
 
 # the day

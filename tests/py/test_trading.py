@@ -2,9 +2,13 @@
 
 import pytest
 
+from mftpy.sim.contract import Contract
+from mftpy.sim.instrument import Listed
+from mftpy.sim.marking import Underlying
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.money import UNIT
 from mftpy.sim.protocol import Refusal
+from mftpy.sim.requests import Insert
 from tests.py.beside_plain import DATED
 from tests.py.trading_desk import ANN, ANN_2, ANN_DROPS, BOB, Desk, fills
 
@@ -327,6 +331,16 @@ def test_an_amended_order_may_take_where_it_crosses(desk):
 
 
 # limits
+
+
+def test_what_rests_in_another_underlying_does_not_count_towards_that_size():
+    desk = Desk(most_value=100)
+    contract, ann = desk.contracts[0], desk.sessions[ANN]
+    other = Contract(Listed("ETH-PERPETUAL", "perpetual", "ETHUSD", UNIT, UNIT // 10), Underlying("ETHUSD", 500 * UNIT))
+    for one in (contract, other):
+        assert desk.trading.insert(ann, Insert(one, BUY, 499, 2))["status"] == "open"
+        with pytest.raises(Refusal, match="too large"):
+            desk.trading.insert(ann, Insert(one, BUY, 499, 1))
 
 
 def test_open_orders_are_limited_per_account():

@@ -10,6 +10,7 @@ A           1/s           fills per second and SIDE of a quote at the fair price
 k           1/USD         decay of that rate with the distance d: A exp(-k d)
 fee         USD per coin  cost of a fill; negative for a rebate
 horizon_s   s             time over which inventory is held at risk
+drift       USD/s         expected movement of the fair price; positive when it is to rise
 =========== ============= ====================================================================================
 
 ``gamma * clip`` is what the papers, whose fills have size 1, call gamma.
@@ -42,6 +43,32 @@ class Refusal(IntEnum):
     FEE = 8
     HORIZON = 9
     RESULT = 10
+    DRIFT = 11
+    XI = 12
+    BOUND = 13
+
+    @property
+    def sentence(self) -> str:
+        """What to give the model in place of what it refused; empty when nothing was."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: Final = {
+    Refusal.NONE: "",
+    Refusal.FAIR: "the fair price must be a positive, finite number",
+    Refusal.POSITION: "the position must be a finite number; of whole clips and within the bound in the exact solution",
+    Refusal.GAMMA: "gamma must be a positive, finite number",
+    Refusal.CLIP: "the clip must be a positive, finite number",
+    Refusal.SIGMA: "sigma must be a positive, finite number",
+    Refusal.A: "A must be a positive, finite number",
+    Refusal.K: "k must be a positive, finite number",
+    Refusal.FEE: "the fee must be a finite number",
+    Refusal.HORIZON: "the horizon must be a finite number of seconds, not negative; in the exact solution not too long",
+    Refusal.RESULT: "the quote that follows from these numbers is too large or too small to be a number",
+    Refusal.DRIFT: "the drift must be a finite number",
+    Refusal.XI: "xi must be a finite number, not negative",
+    Refusal.BOUND: "the bound of the inventory must be between 1 and 200 clips",
+}
 
 
 class Quote(NamedTuple):
@@ -54,7 +81,7 @@ class Quote(NamedTuple):
     refusal : int
         A `Refusal`. When it is not zero there is no quote, and all other members are 0.
     skew : float
-        By how much both prices are shifted down, USD per coin: positive when long.
+        By how much both prices are shifted down, USD per coin: positive when long, less what the drift is to bring.
     model_half : float
         Half of the model's spread, USD per coin; does not depend on the position.
     fee : float
@@ -80,6 +107,7 @@ _K: Final = int(Refusal.K)
 _FEE: Final = int(Refusal.FEE)
 _HORIZON: Final = int(Refusal.HORIZON)
 _RESULT: Final = int(Refusal.RESULT)
+_DRIFT: Final = int(Refusal.DRIFT)
 
 
 @compiled
@@ -147,11 +175,20 @@ def refused(reason: int) -> Quote:
 
 @compiled
 def quote(
-    fair: float, position_coins: float, gamma: float, clip: float, sigma: float, k: float, fee: float, horizon_s: float
+    fair: float,
+    position_coins: float,
+    gamma: float,
+    clip: float,
+    sigma: float,
+    k: float,
+    fee: float,
+    horizon_s: float,
+    drift: float = 0.0,
 ) -> Quote:
     """Quote around a fair price.
 
-    The position shifts both prices the same way and leaves the spread as it is; A enters through
+    The position shifts both prices the same way and leaves the spread as it is; so does the drift, by what it brings
+    within the horizon: with the stationary one that is the term of the closed form. A enters through
     `stationary_horizon_s` alone.
 
     Parameters
@@ -166,6 +203,8 @@ def quote(
         USD per coin; any finite number.
     horizon_s : float
         From `stationary_horizon_s`, or a constant of the user's; 0 for no skew.
+    drift : float
+        USD per coin and second; any finite number. A signal that is known in USD rather moves `fair`.
 
     Returns
     -------
@@ -188,7 +227,9 @@ def quote(
         return refused(_FEE)
     if not (math.isfinite(horizon_s) and horizon_s >= 0.0):
         return refused(_HORIZON)
-    skew = position_coins * gamma * sigma * sigma * horizon_s
+    if not math.isfinite(drift):
+        return refused(_DRIFT)
+    skew = position_coins * gamma * sigma * sigma * horizon_s - drift * horizon_s
     model_half = 0.5 * total_spread(gamma, clip, sigma, k, horizon_s)
     bid = fair - skew - (model_half + fee)
     ask = fair - skew + (model_half + fee)

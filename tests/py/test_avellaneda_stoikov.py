@@ -400,3 +400,22 @@ def test_whatever_comes_in_no_nan_comes_out(fair, position, gamma, clip, sigma, 
 def test_the_horizon_is_positive_or_minus_one(gamma, clip, sigma, A, k, fee):
     horizon_s = stationary_horizon_s(gamma, clip, sigma, A, k, fee)
     assert horizon_s == -1.0 or (math.isfinite(horizon_s) and horizon_s > 0)
+
+
+# drift
+
+
+def test_a_drift_shifts_both_quotes_by_what_it_brings_within_the_horizon():
+    flat, rising = (quote(61700.0, 0.03, 0.04, 0.01, 8.0, 0.25, 6.17, 20.0, drift) for drift in (0.0, 0.05))
+    assert flat == quote(61700.0, 0.03, 0.04, 0.01, 8.0, 0.25, 6.17, 20.0)
+    assert rising.skew == flat.skew - 0.05 * 20.0
+    assert rising.bid - flat.bid == pytest.approx(1.0, rel=1e-10)
+    assert rising.ask - flat.ask == pytest.approx(1.0, rel=1e-10)
+    assert quote(61700.0, 0.03, 0.04, 0.01, 8.0, 0.25, 6.17, 0.0, 0.05).skew == 0.0
+
+
+@pytest.mark.parametrize("drift", NONE)
+def test_a_drift_that_is_none_gives_no_quote(drift):
+    terms = quote(61700.0, 0.03, 0.04, 0.01, 8.0, 0.25, 6.17, 20.0, drift)
+    assert Refusal(terms.refusal) is Refusal.DRIFT
+    assert tuple(terms[1:]) == (0.0,) * 5

@@ -1,4 +1,4 @@
-"""Arguments and exit codes: the only module that prints, but for what is said when it cannot be imported.
+"""Arguments and exit codes of the commands; ``mftpy.console`` prints.
 
 What is heavy (Numba, the exchange, the view) is imported by the command that needs it, so that ``--help`` is quick.
 """
@@ -6,21 +6,21 @@ What is heavy (Numba, the exchange, the view) is imported by the command that ne
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import math
 import os
-import re
 import shlex
 import stat
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from mftcore.version import __version__
-from mftpy.errors import ConfigError, MftpyError, ResourceError, not_installed
+from mftpy import cli_model
+from mftpy.console import Parser, complain, give_up_stdout, latency, port, positive, say, whole
+from mftpy.errors import ConfigError, MftpyError, not_installed
 
 if TYPE_CHECKING:
     from mftpy.processes.jobs import Credentials
@@ -33,52 +33,9 @@ exit codes:
   3  input file               6  halted by risk or by failures
   70 a defect of ours         130 Ctrl-C before anything was started"""
 
-COMMANDS: Final = ("run", "exchange", "config")
+COMMANDS: Final = ("run", "exchange", "config", "model")
 PLAIN_LINE_S: Final = 2.0
 SCREEN_S: Final = 0.25
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print what is wrong and end with exit code 2."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
-
-
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
-
-def positive(text: str) -> float:
-    """Return a positive, finite number written plainly."""
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 0 up, written plainly."""
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
-    return int(text)
-
-
-def port(text: str) -> int:
-    """Return a TCP port; 0 stands for any free one."""
-    value = whole(text)
-    if value > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 0 and 65535")
-    return value
-
-
-def latency(text: str) -> tuple[float, float]:
-    """Return milliseconds and jitter, written as MS or MS,JITTER."""
-    found = [float(part) if _NUMBER.fullmatch(part) else math.nan for part in text.split(",")]
-    if len(found) > 2 or not all(0 <= value < math.inf for value in found):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a latency in milliseconds, MS or MS,JITTER")
-    return found[0], found[1] if len(found) > 1 else 0.0
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +106,8 @@ def build_parser() -> Parser:
     init = actions.add_parser("init", help="write a commented file to start from", allow_abbrev=False)
     init.add_argument("file", nargs="?", default="mftpy.toml", metavar="FILE")
     config.set_defaults(action=_config)
+
+    cli_model.add(commands)
     return parser
 
 
@@ -182,31 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(70) from error
 
 
-def say(text: str, end: str = "\n") -> None:
-    """Print a result.
-
-    Raises
-    ------
-    BrokenPipeError
-        Whoever read it is gone.
-    ResourceError
-        It cannot be written for another reason, such as a full disk.
-    """
-    try:
-        print(text, end=end, flush=True)
-    except OSError as error:
-        _give_up_stdout()
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise ResourceError(f"cannot write to standard output: {error.strerror}") from error
-
-
-def complain(sentence: str) -> None:
-    """Print one sentence to standard error; when that is gone as well, the exit code must do."""
-    with contextlib.suppress(OSError):
-        print(f"mftpy: {sentence}", file=sys.stderr, flush=True)
-
-
 def _open_standard_streams() -> None:
     """Put the null device where a standard stream was closed: else the next file or socket would take its number."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
@@ -215,13 +149,6 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
-
-
-def _give_up_stdout() -> None:
-    """Send to nowhere what is still buffered: the interpreter would fail on it once more at its end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -400,7 +327,7 @@ class _Display:
             try:
                 live.stop()
             except OSError:
-                _give_up_stdout()  # the terminal was closed: there is nothing to restore
+                give_up_stdout()  # the terminal was closed: there is nothing to restore
 
     @staticmethod
     def say(text: str) -> None:

@@ -14,6 +14,7 @@ FLOOR = {
     "mftpy.settings": 0,
     "mftpy": 0,
     "mftpy.config": 1,
+    "mftpy.console": 1,
     "mftpy.records": 1,
     "mftpy.instance": 1,
     "mftpy.links": 2,
@@ -27,6 +28,7 @@ FLOOR = {
     "mftpy.view": 7,
     "mftpy.report": 8,
     "mftpy.running": 9,
+    "mftpy.cli_model": 9,
     "mftpy.cli": 10,
     "mftpy.__main__": 11,
 }

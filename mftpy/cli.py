@@ -47,7 +47,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="drive the embedded exchange from a recorded feed; again for the file that follows it",
     )
-    parser.add_argument("--flow", choices=("model", "recording"), help="source of the embedded exchange's market")
+    parser.add_argument(
+        "--flow", choices=("realistic", "model", "recording"), help="source of the embedded exchange's market"
+    )
     parser.add_argument("--seed", type=whole, metavar="N", help="seed of the embedded exchange's flow")
     parser.add_argument("--speed", type=positive, metavar="X", help="play a recording so many times faster")
     parser.add_argument("--tick", type=positive, metavar="SIZE", help="price step of a recording, if not its own")
@@ -95,6 +97,10 @@ def build_parser() -> Parser:
         help="exchange whose streams it is in (default usd-m)",
     )
     exchange.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="length of it (default 30)")
+    exchange.add_argument("--study", action="store_true", help="measure what quoting earns on it, print the table, end")
+    exchange.add_argument("--seeds", type=whole, default=200, metavar="N", help="markets of the study (default 200)")
+    exchange.add_argument("--hours", type=positive, default=1.0, metavar="H", help="length of each (default 1)")
+    exchange.add_argument("--json", action="store_true", help="the study as JSON, every run in it")
     exchange.set_defaults(action=_exchange)
 
     config = commands.add_parser("config", help="show, check or begin a configuration", allow_abbrev=False)
@@ -202,6 +208,8 @@ def _exchange(options: argparse.Namespace) -> int:
 
     if options.fault is not None:
         return _command_fault(options.fault, options.control)
+    if options.study:
+        return _study(options)
     config = load(options.config, _overrides(options))
     settings = ExchangeSettings(**config.exchange_arguments())
     if options.write_recording is not None:
@@ -245,6 +253,25 @@ def _command_fault(line: str, control: str | None) -> int:
     answer = send_command(control, line)
     for fault in answer.get("faults", [answer]):
         say(json.dumps(fault))
+    return 0
+
+
+def _study(options: argparse.Namespace) -> int:
+    import json
+
+    from mftpy.study import running
+    from mftpy.study.table import Table
+
+    if options.seeds < 1:
+        raise ConfigError("a study needs at least one market: --seeds 1")
+
+    def progress(done: int, of: int) -> None:
+        with contextlib.suppress(OSError):
+            print(f"\r{done} of {of} runs", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+    rows = running.run(options.seeds, options.hours, progress)
+    table = Table(rows)
+    say(json.dumps({**table.summary(), "runs": running.as_json(rows)}, indent=1) if options.json else table.text())
     return 0
 
 

@@ -118,7 +118,7 @@ def run(
             run_id=run_id,
             config=config,
             flow=config.exchange.flow if embedded else "exchange",
-            seed=config.exchange.seed if embedded and config.exchange.flow == "model" else None,
+            seed=config.exchange.seed if embedded and config.exchange.flow != "recording" else None,
             placement=placement,
             outcome=outcome,
             duration_s=(stopped_ns - supervisor.ready_ns) / 1e9 if supervisor.ready_ns else 0.0,

@@ -79,10 +79,10 @@ class Model:
     ] = 0.04
     A_per_s: Annotated[
         float, Key("Fills per second and side of a quote at the fair price, as one clip.", "1/s", above=0)
-    ] = 1.5
+    ] = 0.55
     k_per_usd: Annotated[
         float, Key("Decay of the fill rate with the distance d from the fair price: A exp(-k d).", "1/USD", above=0)
-    ] = 0.1
+    ] = 0.25
     sigma_usd_sqrt_s: Annotated[
         float,
         Key("Arithmetic volatility of the fair price; not of log returns, not annualised.", "USD/sqrt(s)", above=0),
@@ -109,7 +109,7 @@ class Quoting:
     requote_threshold_ticks: Annotated[
         int,
         Key("A resting order is moved when its price differs from the wanted one by at least this.", "ticks", least=1),
-    ] = 10
+    ] = 2
     min_distance_ticks: Annotated[
         int, Key("Least distance of either quote from the fair price, whatever the position.", "ticks", least=0)
     ] = 0
@@ -177,19 +177,22 @@ class Exchange:
     """The embedded exchange; of use with network = "sim" only."""
 
     flow: Annotated[
-        Literal["model", "recording"], Key("Where the market comes from: the model's own world, or a recorded feed.")
-    ] = "model"
-    seed: Annotated[int, Key("Seed of the model flow.", least=0, most=2**63 - 1)] = 1
+        Literal["realistic", "model", "recording"],
+        Key("Where the market comes from: takers of whom some know more, the model's own world, or a recorded feed."),
+    ] = "realistic"
+    seed: Annotated[int, Key("Seed of the flow, realistic or model.", least=0, most=2**63 - 1)] = 1
     sigma_usd_sqrt_s: Annotated[
         float, Key("Volatility of the model flow's mid; 0 for a mid that does not move.", "USD/sqrt(s)", least=0)
     ] = 8.0
     A_per_s: Annotated[
         float, Key("Model flow: fills per second and side of a quote at the mid.", "1/s", above=0, most=10000)
-    ] = 1.5
+    ] = 0.55
     k_per_usd: Annotated[
         float, Key("Model flow: decay of the fill rate with distance from the mid.", "1/USD", above=0)
-    ] = 0.1
-    initial_price: Annotated[float, Key("Model flow: mid at the start.", "USD", above=0)] = 61700.0
+    ] = 0.25
+    initial_price: Annotated[float, Key("Price at the start; the realistic flow scales with it.", "USD", above=0)] = (
+        61700.0
+    )
     initial_cash: Annotated[float, Key("Cash of the account at the start.", "USD", least=0, most=1e12)] = 100_000.0
     recording: Annotated[
         tuple[str, ...],

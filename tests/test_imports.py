@@ -23,6 +23,7 @@ FLOOR = {
     "mftpy.model": 3,
     "mftpy.sim": 3,
     "mftpy.execution": 4,
+    "mftpy.study": 4,
     "mftpy.processes": 5,
     "mftpy.supervisor": 6,
     "mftpy.view": 7,
@@ -34,7 +35,12 @@ FLOOR = {
 }
 """Each module or package and its floor; a module imports from lower floors, or from its own package."""
 
-SEPARATE = [("mftpy.sim", "mftpy.venue"), ("mftpy.sim", "mftpy.model"), ("mftpy.venue", "mftpy.model")]
+SEPARATE = [
+    ("mftpy.study", "mftpy.execution"),
+    ("mftpy.sim", "mftpy.venue"),
+    ("mftpy.sim", "mftpy.model"),
+    ("mftpy.venue", "mftpy.model"),
+]
 """Neighbours on one floor that do not know each other."""
 
 

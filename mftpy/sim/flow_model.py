@@ -19,8 +19,9 @@ from mftpy.sim.settings import ExchangeSettings
 
 STEP_NS: Final = 50_000_000
 NEAR_TICKS: Final = 8
-DEPTH_QUOTE_CURRENCY: Final = 70.0
-GRID_QUOTE_CURRENCY: Final = 1.0
+DEPTH: Final = 70.0 / 61_700.0
+GRID: Final = 1.0 / 61_700.0
+"""How far the background reaches, and its steps beyond the near ticks, as fractions of the price at the start."""
 
 
 class ModelFlow:
@@ -58,14 +59,14 @@ class ModelFlow:
                 for _ in range(self._poisson(self._settings.A_per_s * dt_s)):
                     self._arrive(market, side)
             self._mid += self._settings.sigma_usd_sqrt_s * math.sqrt(dt_s) * self._random.gauss(0.0, 1.0)
-            self._mid = max(self._mid, 2 * DEPTH_QUOTE_CURRENCY)
+            self._mid = max(self._mid, 2 * DEPTH * self._settings.initial_price)
         self._publish(market)
 
     def _arrive(self, market: Market, side: int) -> None:
         """One taker: its side, and how far beyond the mid it reaches."""
         reach = self._random.expovariate(self._settings.k_per_usd)
         limit = self._mid + side * reach
-        tick = float(market.instrument.tick)
+        tick = market.instrument.tick_size
         for order in market.client_orders(-side):
             assert order.price_ticks is not None
             if side * (limit - order.price_ticks * tick) < 0:
@@ -89,10 +90,10 @@ class ModelFlow:
 
     def _publish(self, market: Market) -> None:
         instrument = market.instrument
-        tick = float(instrument.tick)
+        tick, price = instrument.tick_size, self._settings.initial_price
         touch = self._touch(tick)
-        grid = max(round(GRID_QUOTE_CURRENCY / tick), 1)
-        depth = round(DEPTH_QUOTE_CURRENCY / tick)
+        grid = max(round(GRID * price / tick), 1)
+        depth = max(round(DEPTH * price / tick), 2 * NEAR_TICKS)
         wanted: dict[int, dict[int, int]] = {}
         for side, best in ((BUY, touch[SELL]), (SELL, touch[BUY])):
             near = [best - side * step for step in range(NEAR_TICKS)]

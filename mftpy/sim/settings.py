@@ -8,7 +8,7 @@ from typing import Final
 
 from mftpy.errors import ConfigError
 
-FLOWS: Final = ("model", "recording")
+FLOWS: Final = ("realistic", "model", "recording")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class ExchangeSettings:
     Attributes
     ----------
     flow : str
-        ``model``: the model's own world. ``recording``: a recorded feed.
+        ``realistic``: takers who know something, and others. ``model``: the model's own world. ``recording``: a
+        recorded feed.
     seed : int
     instrument : str
     tick_size, lot_size : float or None
@@ -42,14 +43,14 @@ class ExchangeSettings:
         Of one account.
     """
 
-    flow: str = "model"
+    flow: str = "realistic"
     seed: int = 1
     instrument: str = "BTC-PERPETUAL"
     tick_size: float | None = None
     lot_size: float | None = None
     sigma_usd_sqrt_s: float = 8.0
-    A_per_s: float = 1.5
-    k_per_usd: float = 0.1
+    A_per_s: float = 0.55
+    k_per_usd: float = 0.25
     maker_fee_rate: float = 1e-4
     taker_fee_rate: float = 5e-4
     initial_price: float = 61_700.0

@@ -9,7 +9,9 @@ from mftpy.errors import ConfigError
 from mftpy.sim.clock import Clock
 from mftpy.sim.contract import Contract
 from mftpy.sim.flow import Flow
+from mftpy.sim.flow_follower import FollowerFlow
 from mftpy.sim.flow_model import ModelFlow
+from mftpy.sim.flow_realistic import RealisticFlow
 from mftpy.sim.flow_recording import RecordingFlow
 from mftpy.sim.instrument import Listed, dated_name, next_quarter
 from mftpy.sim.marking import Underlying
@@ -80,7 +82,7 @@ class World:
             underlying = Underlying(coin.underlying, decimal_units(own.initial_price))
             listed = Listed(name, "perpetual", coin.underlying, tick_units, lot_units, self._clock.unix_s)
             contract = self._contract(listed, underlying)
-            self.flows.append((contract, ModelFlow(own)))
+            self.flows.append((contract, RealisticFlow(own) if own.flow == "realistic" else ModelFlow(own)))
             if coin is BTC:
                 expiry_s = next_quarter(self._clock.unix_s)
                 dated = Listed(
@@ -92,7 +94,8 @@ class World:
                     self._clock.unix_s,
                     expiry_s,
                 )
-                self._contract(dated, underlying)
+                follower = FollowerFlow(settings, self._clock.unix_s)
+                self.flows.append((self._contract(dated, underlying), follower))
         names = [contract.listed.name for contract in self.contracts]
         if settings.tick_size is not None and settings.instrument not in names:
             raise ConfigError(f"the embedded exchange lists {', '.join(names)}, and not {settings.instrument}")

@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_the_issue():
     config = load()
     assert (config.venue.network, config.venue.instrument, config.venue.instance) == ("sim", "BTC-PERPETUAL", "default")
     assert (config.model.gamma_per_usd, config.model.sigma_usd_sqrt_s, config.model.horizon) == (0.04, 8, "stationary")
-    assert (config.model.A_per_s, config.model.k_per_usd) == (1.5, 0.1)
+    assert (config.model.A_per_s, config.model.k_per_usd) == (0.55, 0.25)
     assert (config.quoting.clip_coins, config.quoting.max_position_clips) == (0.01, 10)
     assert (config.fees.maker_bps, config.fees.taker_bps) == (1, 5)
     assert config.websocket_url is None
@@ -156,7 +156,7 @@ def test_the_modules_import_nothing_of_ours_but_the_error_and_print_nothing():
 def test_flags_outrank_the_file_and_the_file_the_defaults(write):
     path = write("[model]\ngamma_per_usd = 0.5\nk_per_usd = 0.2\n")
     config = load(path, {"model.gamma_per_usd": 0.7})
-    assert (config.model.gamma_per_usd, config.model.k_per_usd, config.model.A_per_s) == (0.7, 0.2, 1.5)
+    assert (config.model.gamma_per_usd, config.model.k_per_usd, config.model.A_per_s) == (0.7, 0.2, 0.55)
 
 
 def test_a_flag_that_was_not_given_leaves_the_files_value(write):
@@ -220,7 +220,7 @@ WRONG = [
     ("limits.price_band_bps", "0"),
     ("limits.message_rate_per_s", "0"),
     ("limits.stale_feed_s", "0.1"),
-    ("exchange.flow", '"realistic"'),
+    ("exchange.flow", '"realist"'),
     ("exchange.seed", "-1"),
     ("exchange.seed", "9223372036854775808"),
     ("exchange.initial_price", "0"),
@@ -476,7 +476,7 @@ def test_naming_a_recording_selects_its_flow(write):
     assert load(None, {"exchange.recording": "x.gz"}).exchange.flow == "recording"
     assert load(write('[exchange]\nrecording = "x.gz"\n')).exchange.flow == "recording"
     assert load(write('[exchange]\nrecording = ["x.gz", "y.gz"]\n')).exchange.recording == ("x.gz", "y.gz")
-    assert load(write('[exchange]\nrecording = ""\n')).exchange.flow == "model"
+    assert load(write('[exchange]\nrecording = ""\n')).exchange.flow == "realistic"
 
 
 def test_the_position_limit_is_the_quoters_unless_it_is_set():

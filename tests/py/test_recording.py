@@ -28,7 +28,7 @@ def written_in(tmp_path_factory):
     def path(kind):
         target = folder / f"{kind.value}.gz"
         if not target.exists():
-            write_recording(str(target), 10, ExchangeSettings(seed=3), kind)
+            write_recording(str(target), 10, ExchangeSettings(seed=3, A_per_s=1.5), kind)
         return str(target)
 
     return path

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mftcore.version import __version__
 from mftpy import cli_model
-from mftpy.console import Parser, complain, give_up_stdout, latency, port, positive, say, whole
+from mftpy.console import Parser, complain, give_up_stdout, latency, port, positive, progress, say, whole
 from mftpy.errors import ConfigError, MftpyError, not_installed
 
 if TYPE_CHECKING:
@@ -265,11 +265,7 @@ def _study(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise ConfigError("a study needs at least one market: --seeds 1")
 
-    def progress(done: int, of: int) -> None:
-        with contextlib.suppress(OSError):
-            print(f"\r{done} of {of} runs", end="\n" if done == of else "", file=sys.stderr, flush=True)
-
-    rows = running.run(options.seeds, options.hours, progress)
+    rows = running.run(options.seeds, options.hours, lambda done, of: progress(f"{done} of {of} runs", last=done == of))
     table = Table(rows)
     say(json.dumps({**table.summary(), "runs": running.as_json(rows)}, indent=1) if options.json else table.text())
     return 0

@@ -95,6 +95,12 @@ def complain(sentence: str) -> None:
         print(f"mftpy: {sentence}", file=sys.stderr, flush=True)
 
 
+def progress(text: str, *, last: bool) -> None:
+    """Show how far something long has come, on one line of standard error."""
+    with contextlib.suppress(OSError):
+        print(f"\r{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+
+
 def give_up_stdout() -> None:
     """Send to nowhere what is still buffered: the interpreter would fail on it once more at its end."""
     null = os.open(os.devnull, os.O_WRONLY)

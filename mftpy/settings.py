@@ -227,6 +227,16 @@ class Exchange:
     anonymous_timeout_s: Annotated[
         float, Key("Time for a login or a subscription before a connection is closed.", "s", least=0.1, most=86400)
     ] = 60.0
+    most_open_orders: Annotated[
+        int, Key("Open orders of an account; a further one is refused with code 49.", "orders", least=1, most=100_000)
+    ] = 1000
+    amend_keeps_post_only: Annotated[
+        bool, Key("Whether an amended post-only order stays post-only; no source states what Thalex does.")
+    ] = False
+    funding_dampener_bps: Annotated[
+        float,
+        Key("Funding counts what of the mark's premium lies beyond this.", "basis points of index", least=0, most=1000),
+    ] = 0.0
     faults: Annotated[str, Key("TOML file of faults that it makes on purpose; see docs/exchange-faults.md.")] = ""
 
 
@@ -307,6 +317,9 @@ class Config:
             "recording": exchange.recording or None,
             "speed": exchange.speed,
             "accounts": exchange.accounts,
+            "most_open_orders": exchange.most_open_orders,
+            "amend_keeps_post_only": exchange.amend_keeps_post_only,
+            "funding_dampener_bps": exchange.funding_dampener_bps,
         }
         for name in ("tick_size", "lot_size"):
             value = getattr(exchange, name)

@@ -130,7 +130,7 @@ def test_a_quoter_and_a_taker_trade_with_each_other(exchange):
             taken = await taker.result(7)
             assert taken["status"] == "filled"
             assert "client_order_id" not in taken
-            filled = await quoter.notice("session.orders", lambda orders: orders[0]["change_reason"] == "fill")
+            filled = await quoter.notice("session.orders", lambda orders: orders and orders[0]["change_reason"] == "fill")
             assert filled[0]["status"] == "filled"
             fill = filled[0]["fills"][0]
             assert fill["maker_taker"] == "maker"
@@ -168,7 +168,7 @@ def test_cancel_session_and_a_lost_connection_take_the_orders(exchange):
                 await quoter.client.buy(PERPETUAL, 0.01, 3, 61_500, post_only=True, id=3)
                 await quoter.result(3)
                 await watcher.notice("account.orders", lambda orders: orders and orders[0].get("client_order_id") == 3)
-            gone = await watcher.notice("account.orders", lambda orders: orders[0]["status"] == "cancelled"
+            gone = await watcher.notice("account.orders", lambda orders: orders and orders[0]["status"] == "cancelled"
                                         and orders[0]["client_order_id"] == 3)  # fmt: skip
             assert gone[0]["delete_reason"] == "session_end"
 

@@ -99,6 +99,88 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Estimation:
+    """Volatility and intensity, estimated while running; priors and bounds in basis points of the price."""
+
+    sigma_step_s: Annotated[
+        float,
+        Key("Time between two samples of the mid; shorter ones understate sigma.", "s", least=0.1, most=60),
+    ] = 1.0
+    sigma_half_life_s: Annotated[
+        float, Key("After this long a sample counts half in sigma.", "s", least=10, most=1e6)
+    ] = 300.0
+    sigma_prior_bp: Annotated[
+        float, Key("What sigma is taken to be before there is data.", "basis points/sqrt(s)", above=0, most=1000)
+    ] = 1.3
+    sigma_prior_hours: Annotated[
+        float, Key("So many hours of data the prior of sigma counts for.", "hours", least=0, most=10_000)
+    ] = 0.02
+    sigma_least_bp: Annotated[
+        float, Key("Sigma is never taken for less.", "basis points/sqrt(s)", above=0, most=1000)
+    ] = 0.1
+    sigma_most_bp: Annotated[
+        float, Key("Sigma is never taken for more.", "basis points/sqrt(s)", above=0, most=1000)
+    ] = 20.0
+    least_samples: Annotated[
+        int, Key("With fewer samples, weighted by age, the estimate of sigma is warming up.", "samples", least=2)
+    ] = 30
+    requote_s: Annotated[
+        float,
+        Key(
+            "Interval of which A and k are estimated: how long a quote rests between two looks at it. "
+            "A is smaller for longer ones.",
+            "s",
+            least=0.001,
+            most=60,
+        ),
+    ] = 0.1
+    intensity_half_life_hours: Annotated[
+        float, Key("After this long an interval counts half in A and k.", "hours", least=0.01, most=10_000)
+    ] = 1.0
+    A_prior_per_s: Annotated[
+        float, Key("What A of either side is taken to be before there is data.", "1/s", above=0, most=10_000)
+    ] = 0.55
+    k_prior_per_bp: Annotated[
+        float, Key("What k of either side is taken to be before there is data.", "1/basis point", above=0, most=10_000)
+    ] = 1.5
+    intensity_prior_hours: Annotated[
+        float, Key("So many hours of data the prior of A and k counts for.", "hours", least=0, most=10_000)
+    ] = 0.1
+    A_least_per_s: Annotated[float, Key("A is never taken for less.", "1/s", above=0, most=10_000)] = 0.001
+    A_most_per_s: Annotated[float, Key("A is never taken for more.", "1/s", above=0, most=10_000)] = 100.0
+    k_least_per_bp: Annotated[float, Key("k is never taken for less.", "1/basis point", above=0, most=10_000)] = 0.02
+    k_most_per_bp: Annotated[float, Key("k is never taken for more.", "1/basis point", above=0, most=10_000)] = 50.0
+    least_reached: Annotated[
+        int,
+        Key(
+            "With fewer intervals whose trades reached the range, weighted by age, A and k are warming up.",
+            "intervals",
+            least=2,
+        ),
+    ] = 30
+    range_from_bp: Annotated[
+        float,
+        Key("A and k are fitted to trades from this distance to the mid on.", "basis points", least=0, most=1000),
+    ] = 0.15
+    range_to_bp: Annotated[
+        float, Key("Trades that reach this distance or more are left out.", "basis points", above=0, most=1000)
+    ] = 3.0
+    touch_ticks: Annotated[
+        float, Key("Trades nearer to the mid than this are left out in any case.", "ticks", least=0, most=1000)
+    ] = 2.0
+    most_relative_error: Annotated[
+        float,
+        Key("With a larger standard error, as a part of the estimate, the data is not believed.", above=0, most=10),
+    ] = 0.35
+    gap_s: Annotated[
+        float, Key("A longer silence than this counts neither as time nor as a move.", "s", least=0.1, most=3600)
+    ] = 5.0
+    stale_s: Annotated[
+        float, Key("An estimate without new data for this long is stale.", "s", least=1, most=86_400)
+    ] = 60.0
+
+
+@dataclass(frozen=True)
 class Quoting:
     """From the model's prices to what should rest."""
 
@@ -279,6 +361,7 @@ class Config:
 
     venue: Venue = field(default_factory=Venue)
     model: Model = field(default_factory=Model)
+    estimation: Estimation = field(default_factory=Estimation)
     quoting: Quoting = field(default_factory=Quoting)
     fees: Fees = field(default_factory=Fees)
     limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,137 @@
+"""The estimates of one instrument, for callers in Python: settings, state and functions put together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mftpy.model import intensity, volatility
+from mftpy.model.estimate import (
+    BLENDING,
+    ESTIMATE,
+    NAMES,
+    Doubt,
+    Standing,
+    doubted,
+    estimate,
+    fill_rate,
+    put,
+    put_intensity,
+    put_sigma,
+    standing_of,
+)
+from mftpy.model.intensity import INTENSITY, OBSERVING, observe_mid, observe_print, unwatch
+from mftpy.model.intensity_fit import density_slopes, estimate_intensity, exposure
+from mftpy.model.volatility import SAMPLING, VOLATILITY, estimate_sigma, sample_mid
+from mftpy.settings import Estimation
+
+
+def parameters(settings: Estimation, tick_size: float) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
+    """Return one record each of `SAMPLING`, `OBSERVING` and `BLENDING`."""
+    sampling, observing, blending = np.zeros(1, SAMPLING), np.zeros(1, OBSERVING), np.zeros(1, BLENDING)
+    sampling["step_ns"] = round(settings.sigma_step_s * 1e9)
+    sampling["gap_ns"] = observing["gap_ns"] = round(settings.gap_s * 1e9)
+    sampling["half_life_s"] = settings.sigma_half_life_s
+    observing["requote_ns"] = round(settings.requote_s * 1e9)
+    observing["half_life_s"] = settings.intensity_half_life_hours * 3600
+    observing["from_bp"], observing["to_bp"] = settings.range_from_bp, settings.range_to_bp
+    observing["touch_ticks"], observing["tick_size"] = settings.touch_ticks, tick_size
+    blending["sigma_prior_bp"], blending["sigma_prior_s"] = settings.sigma_prior_bp, settings.sigma_prior_hours * 3600
+    blending["sigma_least_bp"], blending["sigma_most_bp"] = settings.sigma_least_bp, settings.sigma_most_bp
+    blending["A_prior"], blending["k_prior_bp"] = settings.A_prior_per_s, settings.k_prior_per_bp
+    blending["intensity_prior_s"] = settings.intensity_prior_hours * 3600
+    blending["A_least"], blending["A_most"] = settings.A_least_per_s, settings.A_most_per_s
+    blending["k_least_bp"], blending["k_most_bp"] = settings.k_least_per_bp, settings.k_most_per_bp
+    blending["least_samples"], blending["least_reached"] = settings.least_samples, settings.least_reached
+    blending["most_relative_error"] = settings.most_relative_error
+    blending["stale_ns"] = round(settings.stale_s * 1e9)
+    return sampling, observing, blending
+
+
+class Estimator:
+    """The estimates of one instrument, with their state, for callers in Python.
+
+    Compiled callers use the arrays and the functions of this package's modules.
+
+    Parameters
+    ----------
+    settings : Estimation
+    tick_size : float
+        In price units; 0 for continuous prices.
+
+    Attributes
+    ----------
+    estimates : ndarray of ESTIMATE, shape (5,)
+        As of the last `update`.
+    """
+
+    def __init__(self, settings: Estimation, tick_size: float) -> None:
+        self.volatility = np.zeros(1, VOLATILITY)
+        self.intensity = np.zeros(1, INTENSITY)
+        self.sampling, self.observing, self.blending = parameters(settings, tick_size)
+        self.estimates = np.zeros(5, ESTIMATE)
+
+    def on_mid(self, now_ns: int, mid: float, own_bid: float = 0.0, own_ask: float = 0.0) -> None:
+        """Take note of the mid without our own orders, and of our nearest quotes; 0 for what there is not."""
+        sample_mid(self.volatility, self.sampling, now_ns, mid)
+        observe_mid(self.intensity, self.observing, now_ns, mid, own_bid, own_ask)
+
+    def on_print(
+        self, now_ns: int, price: float, size: float, taker_side: int, *, own: bool = False, in_snapshot: bool = False
+    ) -> None:
+        """Take note of one public trade; see `observe_print`."""
+        observe_print(self.intensity, self.observing, now_ns, price, size, taker_side, int(own), int(in_snapshot))
+
+    def restart(self) -> None:
+        """Begin anew with the next mid, after a time of which not everything was seen; what is known stays."""
+        volatility.restart(self.volatility)
+        unwatch(self.intensity)
+
+    def update(self, now_ns: int, price: float) -> NDArray[np.void]:
+        """Estimate anew, at a price by which basis points are reckoned; returns ``estimates``."""
+        estimate(
+            self.volatility, self.sampling, self.intensity, self.observing, self.blending, now_ns, price, self.estimates
+        )
+        return self.estimates
+
+    def describe(self) -> list[str]:
+        """Return one line for each estimate: value, error, unit, standing, doubt, and how much data there is."""
+        lines = []
+        for name, unit, row in zip(NAMES, ("USD/sqrt(s)", *2 * ("1/s", "1/USD")), self.estimates, strict=True):
+            standing = Standing(row["standing"]).name.lower()
+            if row["doubt"]:
+                standing += f" ({Doubt(row['doubt']).name.lower().replace('_', ' ')})"
+            lines.append(
+                f"{name} {row['value']:.4g} +- {row['error']:.2g} {unit}, {standing}, "
+                f"{row['effective']:.0f} in {row['weight_hours']:.2g} h"
+            )
+        return lines
+
+
+def compile_all() -> None:
+    """Call every compiled function of the estimates once with the types of the loop, also those called by others."""
+    estimator = Estimator(Estimation(), 0.1)
+    state, rule = estimator.intensity, estimator.observing
+    estimator.on_mid(0, 61_700.0)
+    estimator.on_print(1, 61_702.0, 1.0, 1)
+    estimator.on_mid(2_000_000_000, 61_701.0)
+    estimator.update(2_000_000_000, 61_701.0)
+    estimator.restart()
+    volatility.usable_price(1.0)
+    estimate_sigma(estimator.volatility, estimator.sampling, 0, 1.0, 1.0)
+    intensity.usable_price(1.0)
+    intensity.first_level(0, 61_700.0, 1.0, 0.1)
+    intensity.range_from(rule, 0, 61_700.0)
+    intensity.open_interval(state, rule, 0)
+    intensity.weight_at(state, rule, 0)
+    intensity.bin_of(1.0, 3.0)
+    intensity.count_side(state, rule, 0, 0.0)
+    intensity.advance(state, rule, 0)
+    density_slopes(1.5, 0.01)
+    exposure(state, 0, 1.5, 1.0, 0.15, 0.1, 1.0, 0.15)
+    estimate_intensity(state, rule, 0, 0, 61_700.0, 0.55, 1.5, 360.0, 0.0)
+    out = estimator.estimates
+    put(out, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, standing_of(doubted(0.0, 0, 0, 0.0, 0.0)))
+    put_sigma(estimator.volatility, estimator.sampling, estimator.blending, 0, 61_700.0, out)
+    put_intensity(state, rule, estimator.blending, 0, 0, 61_700.0, out)
+    fill_rate(out, 0, 1.0)

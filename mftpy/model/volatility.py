@@ -7,9 +7,10 @@ where it began::
 
     sigma^2 = sum(w dp^2) / sum(w dt),  w = 2^(-age / half-life)
 
-A move over the time since the last sample is right however long that took, so samples need not be equally spaced. What
-is not right is a move over a time in which nobody looked: after a silence longer than the gap, or `restart`, the next
-mid begins anew, and neither the move nor the time counts.
+A sample is the mid that was valid at the end of a step, which is the one before the change that shows that the step has
+ended: the change itself may be the beginning of a sweep. When several steps have ended without a change, the move
+counts over all of them. What must not count is a move over a time in which nobody looked: after a silence longer than
+the gap, or `restart`, the next mid begins anew, and neither the move nor the time is used.
 
 Times are nanoseconds of one clock, prices in quote currency per coin, sigma in that per square-root second. All
 functions are compiled, allocate nothing, and take the same time however much has been seen.
@@ -31,6 +32,7 @@ VOLATILITY: Final = np.dtype(
         ("seen_ns", "<i8"),
         ("aged_ns", "<i8"),
         ("price", "<f8"),
+        ("newest", "<f8"),
         ("sum_dp2", "<f8"),
         ("sum_dt", "<f8"),
         ("sum_dp4", "<f8"),
@@ -44,7 +46,8 @@ VOLATILITY: Final = np.dtype(
 )
 """What is kept of the past; zeros before anything was seen.
 
-``price`` is the mid at ``sample_ns``, from which the next move is taken, 0 when there is none. The sums are as of
+``price`` is the mid at ``sample_ns``, from which the next move is taken, 0 when there is none; ``newest`` the last one
+seen. The sums are as of
 ``aged_ns``; those of fourth order have squared weights. The counts are of samples, of gaps that began anew, of mids
 that were none, and of those that came earlier than the one before.
 """
@@ -123,23 +126,25 @@ def sample_mid(state: NDArray[np.void], sampling: NDArray[np.void], now_ns: int,
     row.seen_ns = now_ns
     if row.price == 0.0:
         row.price = mid
+        row.newest = mid
         row.sample_ns = now_ns
         return
-    elapsed_ns = now_ns - row.sample_ns
-    if elapsed_ns < rule.step_ns or elapsed_ns <= 0:
-        return
-    kept = math.exp2(-1e-9 * (now_ns - row.aged_ns) / rule.half_life_s)
-    dt = 1e-9 * elapsed_ns
-    dp2 = (mid - row.price) * (mid - row.price)
-    row.sum_dp2 = kept * row.sum_dp2 + dp2
-    row.sum_dt = kept * row.sum_dt + dt
-    row.sum_dp4 = kept * kept * row.sum_dp4 + dp2 * dp2
-    row.sum_dp2_dt = kept * kept * row.sum_dp2_dt + dp2 * dt
-    row.sum_dt2 = kept * kept * row.sum_dt2 + dt * dt
-    row.aged_ns = now_ns
-    row.price = mid
-    row.sample_ns = now_ns
-    row.samples += 1
+    steps = (now_ns - row.sample_ns) // rule.step_ns
+    if steps > 0:
+        ended_ns = row.sample_ns + steps * rule.step_ns
+        kept = math.exp2(-1e-9 * (ended_ns - row.aged_ns) / rule.half_life_s)
+        dt = 1e-9 * (ended_ns - row.sample_ns)
+        dp2 = (row.newest - row.price) * (row.newest - row.price)
+        row.sum_dp2 = kept * row.sum_dp2 + dp2
+        row.sum_dt = kept * row.sum_dt + dt
+        row.sum_dp4 = kept * kept * row.sum_dp4 + dp2 * dp2
+        row.sum_dp2_dt = kept * kept * row.sum_dp2_dt + dp2 * dt
+        row.sum_dt2 = kept * kept * row.sum_dt2 + dt * dt
+        row.aged_ns = ended_ns
+        row.price = row.newest
+        row.sample_ns = ended_ns
+        row.samples += 1
+    row.newest = mid
 
 
 @compiled

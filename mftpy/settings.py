@@ -115,12 +115,10 @@ class Estimation:
     sigma_prior_hours: Annotated[
         float, Key("So many hours of data the prior of sigma counts for.", "hours", least=0, most=10_000)
     ] = 0.02
-    sigma_least_bp: Annotated[
-        float, Key("Sigma is never taken for less.", "basis points/sqrt(s)", above=0, most=1000)
-    ] = 0.1
-    sigma_most_bp: Annotated[
-        float, Key("Sigma is never taken for more.", "basis points/sqrt(s)", above=0, most=1000)
-    ] = 20.0
+    sigma_least_bp: Annotated[float, Key("Least sigma that is used.", "basis points/sqrt(s)", above=0, most=1000)] = 0.1
+    sigma_most_bp: Annotated[float, Key("Largest sigma that is used.", "basis points/sqrt(s)", above=0, most=1000)] = (
+        20.0
+    )
     least_samples: Annotated[
         int, Key("With fewer samples, weighted by age, the estimate of sigma is warming up.", "samples", least=2)
     ] = 30
@@ -146,10 +144,10 @@ class Estimation:
     intensity_prior_hours: Annotated[
         float, Key("So many hours of data the prior of A and k counts for.", "hours", least=0, most=10_000)
     ] = 0.1
-    A_least_per_s: Annotated[float, Key("A is never taken for less.", "1/s", above=0, most=10_000)] = 0.001
-    A_most_per_s: Annotated[float, Key("A is never taken for more.", "1/s", above=0, most=10_000)] = 100.0
-    k_least_per_bp: Annotated[float, Key("k is never taken for less.", "1/basis point", above=0, most=10_000)] = 0.02
-    k_most_per_bp: Annotated[float, Key("k is never taken for more.", "1/basis point", above=0, most=10_000)] = 50.0
+    A_least_per_s: Annotated[float, Key("Least A that is used.", "1/s", above=0, most=10_000)] = 0.001
+    A_most_per_s: Annotated[float, Key("Largest A that is used.", "1/s", above=0, most=10_000)] = 100.0
+    k_least_per_bp: Annotated[float, Key("Least k that is used.", "1/basis point", above=0, most=10_000)] = 0.02
+    k_most_per_bp: Annotated[float, Key("Largest k that is used.", "1/basis point", above=0, most=10_000)] = 50.0
     least_reached: Annotated[
         int,
         Key(

@@ -49,7 +49,7 @@ from mftpy.model.intensity import BINS, range_from, usable_price
 _STEEPEST: Final = 200.0  # largest k times the far end of the range: its exponential is far from overflow
 _FLATTEST: Final = 1e-6
 _STEPS: Final = 60
-_TOLERANCE: Final = 1e-12
+_TOLERANCE: Final = 1e-10
 
 
 class Intensity(NamedTuple):

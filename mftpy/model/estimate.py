@@ -14,7 +14,8 @@ REJECTED   STALE               data and prior together; no new data for `stale_s
 REJECTED   ERROR_TOO_LARGE     A, k: the prior. Sigma: the larger of prior and both together, as a market that
                                has just jumped is not calmer than it was thought to be
 REJECTED   NO_MOVEMENT         sigma: data and prior together, though the data says exactly 0
-REJECTED   OUTSIDE_BOUNDS      the bound that is nearest. With k at its bound, A is the best one for that k
+REJECTED   OUTSIDE_BOUNDS      the bound that is nearest. With k at its bound, A is the best one for that k. A, k:
+                               data and prior together, if only the data alone fits no k at all
 REJECTED   NO_PRICE            0, which the model refuses
 =========  ==================  =============================================================================
 
@@ -248,7 +249,7 @@ def _make_put_intensity(sources: int) -> Any:
         k_error = both.k_error
         covariance = both.covariance
         most = p.most_relative_error
-        if doubt == _NONE and not alone.found:
+        if doubt == _NONE and not (alone.found and both.found):
             doubt = _OUTSIDE_BOUNDS
         elif doubt == _NONE and not (alone.k_error <= most * alone.k and alone.A_error <= most * alone.A):
             doubt = _ERROR_TOO_LARGE

@@ -176,6 +176,18 @@ def test_k_stays_between_its_bounds_and_a_is_the_best_for_that_k():
     assert standing(rows[BID_K])[0] == Standing.LIVE
 
 
+def test_reaches_that_no_k_explains_are_rejected_and_the_prior_keeps_the_values_in_reason():
+    estimator = Estimator(Estimation(), 0.0)
+    for i in range(4000):
+        estimator.on_mid(i * S // 10, MID)
+        if i % 20 == 0:
+            estimator.on_print(i * S // 10 + 1, MID + 17.0, 1.0, BUY)  # all at the far end of the range
+    rows = estimator.update(400 * S, MID)
+    assert {standing(rows[at]) for at in (ASK_A, ASK_K)} == {(Standing.REJECTED, Doubt.OUTSIDE_BOUNDS)}
+    assert rows["measured"][ASK_A] == rows["measured"][ASK_K] == 0
+    assert 0.02 / BP < rows["value"][ASK_K] < 1.5 / BP
+
+
 def test_data_with_too_large_an_error_is_not_believed():
     estimator = Estimator(Estimation(most_relative_error=0.02), 0.0)
     rows = estimator.update(play(estimator, 300), MID)

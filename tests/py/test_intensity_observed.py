@@ -33,17 +33,18 @@ def test_distance_is_from_the_mid_one_interval_before():
     assert fast.state["reach"][0, ASK] * MID / 1e4 == pytest.approx(6.0 + 1.0, rel=1e-4)
 
 
-def test_a_print_at_the_touch_reaches_nothing():
-    fast = Fast(1.0, tick=0.5, touch_ticks=2.0)
+@pytest.mark.parametrize(("touch_ticks", "first"), [(0.0, 1.25), (4.0, 2.25)])
+def test_a_print_at_the_touch_reaches_nothing(touch_ticks, first):
+    fast = Fast(1.0, tick=0.5, touch_ticks=touch_ticks)
     fast.mid(0, MID + 0.25)
     fast.trade(1, MID + 0.5, BUY)
-    fast.trade(2, MID + 1.0, BUY)  # 1.5 ticks
+    fast.trade(2, MID + 0.25 + first - 0.5, BUY)
     fast.mid(S, MID + 0.25)
-    fast.trade(S + 1, MID + 1.5, BUY)  # 2.5 ticks: the first price in the range
+    fast.trade(S + 1, MID + 0.25 + first, BUY)  # the first price in the range: 0.15 basis points, or four ticks
     fast.mid(2 * S, MID)
     assert fast.state["reached"][0].round(6).tolist() == [0, 1]
-    assert fast.state["quiet"][0].tolist() == [2, 1]
-    assert fast.state["quiet_from"][0] / fast.state["quiet"][0] * MID / 1e4 == pytest.approx([1.25, 1.25], rel=1e-4)
+    assert fast.state["quiet"][0].round(6).tolist() == [2, 1]
+    assert fast.state["quiet_from"][0] / fast.state["quiet"][0] * MID / 1e4 == pytest.approx([first, first], rel=1e-4)
 
 
 def test_a_fill_of_ours_is_censored_and_a_deeper_print_of_another_is_not():

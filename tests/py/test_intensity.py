@@ -269,6 +269,15 @@ def test_with_k_given_a_is_the_best_for_it():
     assert fast.fit(BID, now_ns, given_k=2 * free.k).A > free.A
 
 
+def test_unequal_weights_make_the_error_larger_than_their_sum_says():
+    fast = Fast(half_life_s=100.0)
+    now_ns = play(fast, 54, 3000)
+    fit = fast.fit(BID, now_ns, given_k=1.5)
+    assert fit.A_error / fit.A == pytest.approx(1 / math.sqrt(fit.effective))
+    later = fast.fit(BID, now_ns + 1000 * S, given_k=1.5)
+    assert later[:6] == pytest.approx(fit[:6])  # age takes weight against a prior; the data is as good as it was
+
+
 def test_distances_are_in_basis_points_so_that_markets_of_any_price_are_alike():
     fits = []
     for scale in (1.0, 1e9 / MID, 1e-8 / MID):

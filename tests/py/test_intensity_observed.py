@@ -61,6 +61,17 @@ def test_a_fill_of_ours_is_censored_and_a_deeper_print_of_another_is_not():
     assert fast.state["ended"][0].tolist() == [0, 0]  # our order lay in the range: it does not end the likelihood
 
 
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_where_we_and_others_were_filled_at_the_deepest_price_it_is_censored(ours_first):
+    fast = Fast(1.0)
+    fast.mid(0, MID, 0.0, MID + 5.0)
+    for i, own in enumerate((ours_first, not ours_first)):
+        fast.trade(1 + i, MID + 5.0, BUY, own=int(own))
+    fast.mid(S, MID)
+    assert fast.state["censored"][0, ASK] == 1
+    assert fast.state["exact"][0, ASK] == 0
+
+
 def test_a_fill_of_ours_nearer_than_the_range_hides_that_side_of_the_interval():
     fast = Fast(1.0)
     fast.mid(0, MID, 0.0, MID + 0.3)

@@ -24,7 +24,6 @@ from mftpy.errors import ConfigError
 from mftpy.settings import (
     NETWORK_URLS,
     Config,
-    Estimation,
     Exchange,
     Fees,
     Key,
@@ -37,13 +36,11 @@ from mftpy.settings import (
 )  # fmt: skip
 
 __all__ = [
-    "SETTINGS", "Config", "Estimation", "Exchange", "Fees", "Key", "Limits", "Model", "Output", "Quoting", "System",
-    "Venue", "check", "load", "show", "to_toml",
+    "SETTINGS", "Config", "Exchange", "Fees", "Key", "Limits", "Model", "Output", "Quoting", "System", "Venue",
+    "check", "load", "show", "to_toml",
 ]  # fmt: skip
 
 MAX_FILE_BYTES: Final = 1 << 20
-MOST_K_TIMES_RANGE: Final = 190.0
-"""With more, not one trade in all the world would end inside the range."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +285,6 @@ def _check_together(config: Config, where: str, live: bool) -> None:
             f"{where}: system.pull_quotes_after_s ({config.system.pull_quotes_after_s:g}) is more than "
             f"system.kill_after_s ({config.system.kill_after_s:g})"
         )
-    _check_estimation(config.estimation, where)
     if exchange.flow == "recording" and not exchange.recording:
         raise ConfigError(f'{where}: exchange.flow = "recording" needs a file: set exchange.recording, or --recording')
     if exchange.flow != "recording" and exchange.recording:
@@ -308,27 +304,6 @@ def _check_together(config: Config, where: str, live: bool) -> None:
         raise ConfigError(
             f"{where}: exchange.recording is played by the embedded exchange, but the run is to use "
             f"{config.websocket_url}"
-        )
-
-
-def _check_estimation(estimation: Estimation, where: str) -> None:
-    """Refuse bounds that hold nothing, priors outside of them, and a k that the range could not tell from infinity."""
-    for lower, higher in (
-        ("sigma_least_bp", "sigma_prior_bp"),
-        ("sigma_prior_bp", "sigma_most_bp"),
-        ("A_least_per_s", "A_prior_per_s"),
-        ("A_prior_per_s", "A_most_per_s"),
-        ("k_least_per_bp", "k_prior_per_bp"),
-        ("k_prior_per_bp", "k_most_per_bp"),
-        ("range_from_bp", "range_to_bp"),
-    ):
-        low, high = getattr(estimation, lower), getattr(estimation, higher)
-        if low > high or (lower == "range_from_bp" and low == high):
-            raise ConfigError(f"{where}: estimation.{lower} ({low:g}) must be less than estimation.{higher} ({high:g})")
-    if estimation.k_most_per_bp * estimation.range_to_bp > MOST_K_TIMES_RANGE:
-        raise ConfigError(
-            f"{where}: estimation.k_most_per_bp ({estimation.k_most_per_bp:g}) times estimation.range_to_bp "
-            f"({estimation.range_to_bp:g}) must be at most {MOST_K_TIMES_RANGE:g}"
         )
 
 

@@ -100,7 +100,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Estimation:
-    """Volatility and intensity, estimated while running; priors and bounds in basis points of the price."""
+    """Of `mftpy.model.estimator`: volatility and intensity from what is seen; in basis points of the price.
+
+    Not a part of `Config`: runs do not estimate yet.
+    """
 
     sigma_step_s: Annotated[
         float,
@@ -359,7 +362,6 @@ class Config:
 
     venue: Venue = field(default_factory=Venue)
     model: Model = field(default_factory=Model)
-    estimation: Estimation = field(default_factory=Estimation)
     quoting: Quoting = field(default_factory=Quoting)
     fees: Fees = field(default_factory=Fees)
     limits: Limits = field(default_factory=Limits)

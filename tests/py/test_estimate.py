@@ -1,13 +1,13 @@
 """What the quotes are made with: priors, blending, bounds, standing, doubt, settings; nothing compiles in the loop."""
 
 import math
+from dataclasses import replace
 
 import numba
 import numpy as np
 import pytest
 from numba.core.runtime import _nrt_python
 
-from mftpy.config import load
 from mftpy.errors import ConfigError
 from mftpy.model.compiled import DISPATCHERS, compilations
 from mftpy.model.estimate import (
@@ -292,14 +292,14 @@ def test_each_line_for_the_screen_says_value_error_standing_and_doubt():
 )
 def test_settings_that_contradict_each_other_are_refused_by_name(overrides, named):
     with pytest.raises(ConfigError, match=named):
-        load(None, {f"estimation.{name}": value for name, value in overrides.items()})
+        parameters(replace(Estimation(), **overrides), 0.1)
 
 
 def test_every_setting_reaches_the_estimates():
     settings = Estimation()
     usual = [record.tobytes() for record in parameters(settings, 0.1)]
     for name, value in vars(settings).items():
-        changed = type(value)(value * 2)
+        changed = type(value)(value * 1.25)
         assert [record.tobytes() for record in parameters(Estimation(**{name: changed}), 0.1)] != usual, name
 
 

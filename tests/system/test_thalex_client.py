@@ -130,7 +130,7 @@ def test_a_quoter_and_a_taker_trade_with_each_other(exchange):
             taken = await taker.result(7)
             assert taken["status"] == "filled"
             assert "client_order_id" not in taken
-            filled = await quoter.notice("session.orders", lambda orders: orders and orders[0]["change_reason"] == "fill")
+            filled = await quoter.notice("session.orders", lambda said: said and said[0]["change_reason"] == "fill")
             assert filled[0]["status"] == "filled"
             fill = filled[0]["fills"][0]
             assert fill["maker_taker"] == "maker"

@@ -346,7 +346,7 @@ def test_a_crossed_pair_is_no_quote_even_at_a_limit():
 
 def test_a_bid_below_the_first_tick_is_no_quote():
     q = quoter(thin_spread=0.1)
-    reasons, row = decide(q, levels((50, 1000)), levels((51, 1000)), account())
+    reasons, row = decide(q, levels((30, 1000)), levels((31, 1000)), account())
     assert reasons is Reason.MODEL_REFUSED
     assert q.counts["MODEL_REFUSED_RESULT"] == 1
     assert no_quote(row)

@@ -22,6 +22,7 @@ FLOOR = {
     "mftpy.venue": 3,
     "mftpy.model": 3,
     "mftpy.sim": 3,
+    "mftpy.plot": 4,
     "mftpy.execution": 4,
     "mftpy.study": 4,
     "mftpy.processes": 5,

@@ -203,6 +203,10 @@ def gamma_for_skew(skew_per_clip: float, market: Market) -> float:
     """
     m = market
     _check(m)
+    if not (math.isfinite(skew_per_clip) and skew_per_clip > 0):
+        raise ConfigError(
+            f"a skew of {skew_per_clip:g} USD per clip cannot be solved for; give a positive, finite number"
+        )
     wanted = math.log(2 * m.A) - m.k * m.fee + 2 * (math.log(skew_per_clip) - math.log(m.sigma))
 
     def power(u: float) -> float:
@@ -286,8 +290,8 @@ def solve(gamma: float, market: Market) -> Solution:
         raise ConfigError(f"these numbers give no quote: {Refusal(terms.refusal).sentence}")
     skew = stationary_skew(gamma, m.clip, m.sigma, m.A, m.k, m.fee) * m.clip
     horizon_s = stationary_horizon_s(gamma, m.clip, m.sigma, m.A, m.k, m.fee)
-    if not horizon_s > 0:
-        raise ConfigError(f"these numbers give no horizon: {Refusal.RESULT.sentence}")
+    if not (horizon_s > 0 and skew > 0 and math.isfinite(m.k * skew)):
+        raise ConfigError(f"these numbers give no quote: {Refusal.RESULT.sentence}")
     half = terms.model_half + m.fee
     if not half > 0:
         raise ConfigError(

@@ -285,6 +285,28 @@ def test_a_gamma_that_is_none_is_refused(gamma):
         solve(gamma, PAID)
 
 
+anything = st.floats(width=64)
+sizes = st.floats(1e-320, 1e300)
+
+
+@given(
+    st.builds(
+        Market, sizes, sizes, sizes, sizes, st.floats(-1e6, 1e6), sizes, st.integers(-1, 300), sizes, st.integers(0, 9)
+    ),
+    anything,
+)
+def test_whatever_is_asked_of_whatever_market_is_answered_in_numbers_or_refused(market, wish):
+    for find in (gamma_for_std, gamma_for_shift, lambda gamma, _: gamma):
+        try:
+            found = solve(find(wish, market), market)
+        except ConfigError:
+            continue
+        finite = found._asdict() | {"requotes_at_most_per_s": 0.0, "clamped_clips": found.clamped_clips or 0}
+        assert all(math.isfinite(value) for value in finite.values())
+        assert found.gamma > 0
+        assert all(isinstance(sentence, str) for sentence in warnings(found, market, 40.0, 50.0))
+
+
 def test_the_law_sums_to_one_and_is_symmetric_however_steep_or_flat():
     for skew in (1e-30, 0.5, 1e4):
         law = inventory_law(skew, 0.25, 10)

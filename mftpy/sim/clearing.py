@@ -150,10 +150,11 @@ class Clearing:
             contract.underlying.previous_settlement_units = contract.underlying.index_units
             for account in (*self.accounts.values(), self.house):
                 account.settle(contract, contract.mark_units)
-                position = account.position(contract)
-                position.realised = 0
-                if position.lots:
+                if account.position(contract).lots:
                     self.moved.add((account, contract))
+        for account in (*self.accounts.values(), self.house):
+            for position in account.positions.values():
+                position.realised = 0  # also of contracts that have expired since
 
     def expire(self, contract: Contract, price_units: int) -> None:
         """Close all positions of a contract at its settlement price."""

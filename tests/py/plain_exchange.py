@@ -577,7 +577,9 @@ class Exchange:
             for one in self.listed.values():
                 for account in (*self.accounts, self.house):
                     self.settle(account, one, self.mark(one))
-                    account.of(one).realised = ZERO
+            for account in (*self.accounts, self.house):
+                for held in account.holdings.values():
+                    held.realised = ZERO
         for one in list(self.listed.values()):
             if one.expiry_s is not None and now_s >= one.expiry_s:
                 self.expire(one)

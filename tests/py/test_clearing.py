@@ -269,6 +269,22 @@ def test_an_expiry_ends_orders_and_closes_positions_at_the_average_of_the_last_h
     assert "removed" in desk.feeds.changes[0]
 
 
+def test_what_an_expiry_has_realised_is_of_one_session_only():
+    desk = Desk(before_eight_s=5, expires=True)
+    desk.set_level(1, SELL, 1_000, 20)
+    desk.send(ANN, "buy", 500, 0.2, DATED)
+    account = desk.sessions[ANN].account
+    desk.pass_seconds(3)
+    desk.set_index(504 * UNIT)
+    desk.pass_seconds(2)
+    assert account.position(desk.contracts[1]).realised
+    assert account.summary()["session_realised_pnl"]
+    desk.daily._settlement_s -= 86_390
+    desk.settlement_s -= 86_390
+    desk.pass_seconds(10)
+    assert account.summary()["session_realised_pnl"] == 0
+
+
 def test_a_debt_that_an_expiry_leaves_is_borne_by_the_house():
     desk = Desk(before_eight_s=5, expires=True, cash=30)
     desk.set_level(1, SELL, 1_000, 20)

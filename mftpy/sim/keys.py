@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mftpy.sim.protocol import AUTHENTICATION_FAILED, Refusal
+from mftpy.sim.protocol import AUTHENTICATION_FAILED, LARGEST_DOUBLE, Refusal
 
 ALGORITHMS: Final = ["RS256", "RS384", "RS512"]
 CLOCK_TOLERANCE_S: Final = 30.0
@@ -56,7 +56,7 @@ class Keys:
         except (jwt.PyJWTError, ValueError, RecursionError) as error:  # PyJWT lets some of what it is fed through
             raise _failed(type(error).__name__) from error
         iat: Any = claims.get("iat")
-        if isinstance(iat, bool) or not isinstance(iat, int | float) or not math.isfinite(iat):
+        if isinstance(iat, bool) or not isinstance(iat, int | float) or not abs(iat) <= LARGEST_DOUBLE:
             raise _failed("no iat")
         if abs(iat - unix_s) > CLOCK_TOLERANCE_S:
             raise _failed("iat is not within 30 s of server time")

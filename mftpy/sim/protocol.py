@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ TOO_LARGE_IN_ALL: Final = 50
 NO_MASS_QUOTES: Final = 51
 PERSISTENT_SESSION: Final = 52
 REDUCE_ONLY: Final = 57
+
+LARGEST_DOUBLE: Final = sys.float_info.max
+"""JSON has larger integers: arithmetic of those with floats fails, comparison does not."""
 
 _decoder: Final = msgspec.json.Decoder()
 
@@ -100,11 +103,10 @@ def text_of(params: Mapping[str, Any], name: str) -> str:
 def choice_of(params: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str) -> str:
     """Return a parameter out of a few."""
     value = params.get(name, default)
-    if value not in choices:
-        raise Refusal(
-            INVALID_REQUEST, f"request parsing error: unknown variant `{value!s:.64}`, expected one of {choices}"
-        )
-    return str(value)
+    if not isinstance(value, str) or value not in choices:
+        shown = value[:64] if isinstance(value, str) else type(value).__name__  # text of what is nested may not exist
+        raise Refusal(INVALID_REQUEST, f"request parsing error: unknown variant `{shown}`, expected one of {choices}")
+    return value
 
 
 def flag_of(params: Mapping[str, Any], name: str) -> bool:
@@ -116,12 +118,8 @@ def flag_of(params: Mapping[str, Any], name: str) -> bool:
 
 
 def number_of(params: Mapping[str, Any], name: str) -> int | float:
-    """Return a parameter that must be a finite number."""
+    """Return a parameter that must be a number that a double can hold."""
     value = params.get(name)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or (isinstance(value, float) and not math.isfinite(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_DOUBLE:
         raise Refusal(INVALID_REQUEST, f"request parsing error: missing field `{name}`")
     return value

@@ -73,5 +73,5 @@ class Session:
         """Turn non-persistent; returns the messages per second now allowed."""
         if self.persistent:
             self.matching = Bucket(NON_PERSISTENT_RATE, NON_PERSISTENT_RATE, now_ns)
-        self.timeout_ns = int(timeout_s * 1e9)
+        self.timeout_ns = max(int(timeout_s * 1e9), 1)  # 0 would be persistent
         return NON_PERSISTENT_RATE

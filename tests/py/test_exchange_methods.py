@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sys
 
 import pytest
 
@@ -87,6 +88,24 @@ def test_what_is_listed_has_the_published_steps(box):
     assert dated == "BTC-26JUN26"
     assert found[dated]["expiry_date"] == "2026-06-26"
     assert found[dated]["expiration_timestamp"] % 86_400 == 8 * 3600
+
+
+@pytest.mark.parametrize("name", ["time_low", "time_high"])
+def test_a_whole_number_that_no_double_can_hold_is_code_6(box, name):
+    assert box.connect().code("public/all_instruments", **{name: 10**400}) == 6
+
+
+def test_a_word_that_is_nested_however_deeply_is_code_6(box):
+    """Just below the depth at which a request cannot be read, one may still not be written out."""
+    client, found = box.connect(), set()
+    for depth in range(sys.getrecursionlimit() - 120, sys.getrecursionlimit() + 20):
+        nested = "[" * depth + "]" * depth
+        # an id that comes first is still unread when the rest cannot be
+        request = f'{{"method":"public/instruments","params":{{"instrument_type":{nested}}}}}'
+        error = client.send(request)["error"]
+        assert error["code"] == 6
+        found.add("unknown variant" in error["message"])
+    assert found == {True, False}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_each_key_is_of_its_own_account_and_of_no_other(box):
         ({"iat": "1776715497"}, "no iat"),
         ({"iat": True}, "no iat"),
         ({"iat": 1e400}, "no iat"),
+        ({"iat": 10**400}, "no iat"),
         ({"iat": 1_776_715_497 - 31}, "within 30 s"),
         ({"iat": 1_776_715_497 + 32}, "within 30 s"),
     ],
@@ -222,6 +223,11 @@ def test_cancel_all_takes_the_account_s_orders_of_all_sessions_and_no_one_else_s
 @pytest.mark.parametrize("timeout_s", [0, -1, 1e9, None, "6", True])
 def test_a_time_out_that_is_none_is_refused(box, timeout_s):
     assert box.connect(0).code("private/set_cancel_on_disconnect", timeout_secs=timeout_s) == 6
+
+
+def test_the_shortest_time_out_makes_a_session_non_persistent_too(box):
+    client = box.connect(0, timeout_s=1e-12)
+    assert client.buy(60_000, 0.1)["persistent"] is False
 
 
 # numbers of the client's own

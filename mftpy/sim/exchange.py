@@ -186,7 +186,7 @@ class Exchange:
             clock.now_ns = max(clock.now_ns, due)
             which = dues.index(due)
             if which == 0:
-                self.daily.second()
+                self._second()
             elif which == 1:
                 self._time_out()
             elif which > 2:
@@ -194,6 +194,13 @@ class Exchange:
                 flow.step(market, clock.now_ns - self._flow_delay_ns)
             outputs += self.feeds.collect()
         return outputs
+
+    def _second(self) -> None:
+        expired = len(self.daily.expired)
+        self.daily.second()
+        if len(self.daily.expired) > expired:  # nobody would take what their flows went on to do
+            listed = self.trading.contracts
+            self._markets = [one for one in self._markets if one[0].instrument.name in listed]
 
     def _hear(self, session: Session) -> None:
         session.heard_ns = self.clock.now_ns

@@ -230,6 +230,20 @@ def test_it_makes_no_difference_how_often_the_clock_is_looked_at():
     assert run(1) == run(2) == run(500)
 
 
+def test_the_flow_of_a_contract_ends_with_it():
+    box = Box()
+    dated = next(one for one in box.exchange.trading.contracts.values() if one.listed.expiry_s is not None)
+    object.__setattr__(dated.listed, "expiry_s", int(box.unix_s) + 2)
+    box.pass_s(3)
+    assert dated.listed.name not in box.exchange.trading.contracts
+    dated.book.changed.clear()
+    dated.prints.clear()
+    box.pass_s(60)
+    assert not dated.prints
+    assert not dated.book.changed
+    assert box.contract().listed.name == PERPETUAL
+
+
 def test_refused_is_what_the_harness_raises(box):
     with pytest.raises(Refused):
         box.connect().call("private/portfolio")

@@ -72,9 +72,10 @@ class Table:
         return mean_of([(of(a) - of(b)) / a.hours for a, b in pairs])
 
     def empty_share(self, strategy: str) -> float:
-        """Share of two-minute windows without any fill."""
+        """Share of two-minute windows without any fill; NaN when no run was that long."""
         rows = self.rows[strategy]
-        return sum(row.empty_windows for row in rows) / max(sum(row.windows for row in rows), 1)
+        windows = sum(row.windows for row in rows)
+        return sum(row.empty_windows for row in rows) / windows if windows else math.nan
 
     def inventory_sd(self, strategy: str) -> float:
         """Root of the mean squared position, coins."""
@@ -145,7 +146,7 @@ class Table:
                 "fees": _plain(self.per_hour(name, _fees)),
                 "after_fees": _plain(self.per_hour(name, _after)),
                 "inventory_sd_coins": self.inventory_sd(name),
-                "empty_two_minutes": self.empty_share(name),
+                "empty_two_minutes": _known(self.empty_share(name)),
             }
             for name in STRATEGIES
         }
@@ -180,12 +181,11 @@ def _after(row: Row) -> float:
 
 
 def _plain(value: Mean) -> dict[str, float | None]:
-    error, t = value.error, value.t
-    return {
-        "mean": value.mean,
-        "standard_error": None if math.isnan(error) else error,
-        "t": None if math.isnan(t) else t,
-    }
+    return {"mean": value.mean, "standard_error": _known(value.error), "t": _known(value.t)}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _figure(value: Mean) -> str:

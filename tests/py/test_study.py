@@ -125,4 +125,6 @@ def test_the_command_line_prints_the_table_or_every_run_and_tells_how_far_it_is(
     said = json.loads(capfd.readouterr().out)
     assert len(said["runs"]) == 3
     assert [check["holds"] for check in said["checks"][:3]] == [False] * 3  # one market has no standard error
+    assert not said["checks"][4]["holds"]  # 72 seconds hold no two minutes
+    assert said["usd_per_hour"]["shipped"]["empty_two_minutes"] is None
     assert cli.main(["exchange", "--study", "--seeds", "0"]) == 2

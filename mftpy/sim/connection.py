@@ -26,7 +26,7 @@ from mftpy.sim.latency import DelayLine
 _log: Final = logging.getLogger(__name__)
 
 PATH: Final = "/ws/api/v2"
-SLICE_BYTES: Final = 4096
+SLICE_BYTES: Final = 1024
 """What one client may have read in one turn of the loop: a flood waits, others do not."""
 MOST_IN_FLIGHT_BYTES: Final = 1 << 22
 MOST_HEAD_BYTES: Final = 1 << 15

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+
+import msgspec
 
 from mftpy.sim.accounts import Account
 from mftpy.sim.instrument import Listed
@@ -12,6 +15,8 @@ from mftpy.sim.protocol import INVALID_REQUEST, Refusal, choice_of, number_of
 from mftpy.sim.requests import given
 
 MOST: Final = 1000
+MOST_BYTES: Final = 1_000_000
+"""A page that has grown beyond ends, whatever its limit: clients take messages of up to 1 MiB."""
 WINDOW_S: Final = 3 * 86_400
 """Longest window of ``public/all_instruments``, and its default."""
 
@@ -28,7 +33,8 @@ def order_history(account: Account, params: Mapping[str, Any]) -> dict[str, Any]
     return _page("orders", account.closed, params)
 
 
-def _page(name: str, items: Iterable[TradeRecord | ClientOrder], params: Mapping[str, Any]) -> dict[str, Any]:
+def _page(name: str, items: deque[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the items that are wanted, as many as fit; `items` are in the order in which they happened."""
     params = given(params)
     limit = params.get("limit", MOST)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
@@ -47,19 +53,25 @@ def _page(name: str, items: Iterable[TradeRecord | ClientOrder], params: Mapping
     def fits(one: TradeRecord | ClientOrder) -> bool:
         order = one.whose
         return (
-            low <= one.place[0] <= high
+            low <= one.happened_s <= high
             and (instruments is None or one.contract.listed.name in instruments)
             and (orders is None or (order is not None and order.order_id in orders))
             and (direction is None or SIDE_NAMES[one.side] == direction)
             and (label is None or (order is not None and order.label == label))
         )
 
-    ordered = sorted(items, key=lambda one: one.place, reverse=not ascending)
-    chosen = [one for one in ordered if fits(one)]
-    first = int(bookmark[:18]) if isinstance(bookmark, str) else 0
-    page = chosen[first : first + limit]
-    more = first + limit < len(chosen)
-    return {name: [one.historical() for one in page], "bookmark": str(first + limit) if more else None}
+    first, found, size = int(bookmark[:18]) if isinstance(bookmark, str) else 0, 0, 0
+    page: list[dict[str, Any]] = []
+    for one in items if ascending else reversed(items):
+        if not fits(one):
+            continue
+        if len(page) == limit or size > MOST_BYTES:
+            return {name: page, "bookmark": str(found)}
+        found += 1
+        if found > first:
+            page.append(one.historical())
+            size += len(msgspec.json.encode(page[-1]))
+    return {name: page, "bookmark": None}
 
 
 def _names(params: Mapping[str, Any], name: str) -> set[str] | None:

@@ -98,9 +98,9 @@ class ClientOrder:
         return self.message("existing", self.fills)
 
     @property
-    def place(self) -> tuple[float, int]:
-        """Where it stands in a history: time of its end, then its number."""
-        return self.close_time or 0.0, int(self.order_id, 16)
+    def happened_s(self) -> float:
+        """Time of its end."""
+        return self.close_time or 0.0
 
     @property
     def whose(self) -> ClientOrder | None:
@@ -138,9 +138,9 @@ class TradeRecord(NamedTuple):
     funding_units: int
 
     @property
-    def place(self) -> tuple[float, int]:
-        """Where it stands in a history."""
-        return self.time_s, self.sequence
+    def happened_s(self) -> float:
+        """Its time."""
+        return self.time_s
 
     @property
     def whose(self) -> ClientOrder | None:

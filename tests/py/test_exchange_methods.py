@@ -174,6 +174,23 @@ def test_histories_are_filtered_sorted_and_paged(box):
         assert client.code("private/trade_history", **wrong) == 6
 
 
+def test_a_page_of_a_history_is_no_larger_than_what_clients_take(box):
+    client = box.connect(0, timeout_s=1000)
+    client.buy(60_000, 0.1, label="x" * 64)
+    client.call("private/cancel_all")
+    account = box.exchange.clearing.accounts["A000000001"]
+    client.buy(box.ask, 0.008, label="x" * 64)
+    order = account.closed[-1]
+    order.fills.extend([*order.fills] * 7)
+    account.closed.extend([order] * 1500)
+    found, bookmark = 0, None
+    while bookmark is not None or not found:
+        page = client.call("private/order_history", bookmark=bookmark)
+        assert len(client.raw[-1]) < 1 << 20
+        found, bookmark = found + len(page["orders"]), page["bookmark"]
+    assert found == len(account.closed)
+
+
 def test_an_order_that_its_client_cancelled_unfilled_is_recorded_only_when_persistent(box):
     client = box.connect(0)
     client.call("private/cancel", order_id=client.buy(60_000, 0.1)["order_id"])

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mftcore import LEVEL, MasterBook, SeqlockBook
-from mftpy.sim.recording import Depth, Level, Recording
+from mftpy.sim.recording import Depth, Recording
+from mftpy.sim.recording_file import Level
 from tests.shared_data import shared_path
 
 LEVELS = 50

@@ -83,13 +83,13 @@ class Market:
             best = max((side * price for price in wanted[side]), default=None)
             if best is not None:
                 self._fill_through(side, side * best)
+        unlike = {side: self._book.unlike(side, wanted[side]) for side in (BUY, SELL)}
         for side in (BUY, SELL):
-            for price in list(self._book.prices(side)):
-                if price not in wanted[side]:
-                    self._book.set_background(side, price, 0)
+            for price in unlike[side][0]:
+                self._book.set_background(side, price, 0)
         for side in (BUY, SELL):
-            for price, lots in wanted[side].items():
-                self._book.set_background(side, price, lots)
+            for price in unlike[side][1]:
+                self._book.set_background(side, price, wanted[side][price])
 
     def set_level(self, side: int, price_ticks: int, lots: int) -> None:
         """Make the background's size at one price what is given; client orders that it would cross are filled first."""

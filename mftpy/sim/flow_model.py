@@ -33,6 +33,8 @@ class ModelFlow:
         self._mid = settings.initial_price
         self._due_ns = 0
         self._sizes: dict[int, int] = {}
+        self._wanted: dict[int, dict[int, int]] = {}
+        self._shown_bid: int | None = None  # best bid that `_wanted` was made for
         self.finished: str | None = None
         self.failure: MftpyError | None = None
 
@@ -92,16 +94,17 @@ class ModelFlow:
         instrument = market.instrument
         tick, price = instrument.tick_size, self._settings.initial_price
         touch = self._touch(tick)
-        grid = max(round(GRID * price / tick), 1)
-        depth = max(round(DEPTH * price / tick), 2 * NEAR_TICKS)
-        wanted: dict[int, dict[int, int]] = {}
-        for side, best in ((BUY, touch[SELL]), (SELL, touch[BUY])):
-            near = [best - side * step for step in range(NEAR_TICKS)]
-            first = near[-1] // grid * grid
-            far = [first - side * step * grid for step in range(1, depth // grid + 1)]
-            wanted[side] = {price: self._size(price) for price in (*near, *far) if price > 0}
+        if touch[SELL] != self._shown_bid:
+            self._shown_bid = touch[SELL]
+            grid = max(round(GRID * price / tick), 1)
+            depth = max(round(DEPTH * price / tick), 2 * NEAR_TICKS)
+            for side, best in ((BUY, touch[SELL]), (SELL, touch[BUY])):
+                near = [best - side * step for step in range(NEAR_TICKS)]
+                first = near[-1] // grid * grid
+                far = [first - side * step * grid for step in range(1, depth // grid + 1)]
+                self._wanted[side] = {price: self._size(price) for price in (*near, *far) if price > 0}
         market.set_index((touch[BUY] + touch[SELL]) * instrument.tick_units // 2)
-        market.set_background(wanted)
+        market.set_background(self._wanted)
 
     def _size(self, price_ticks: int) -> int:
         """Lots that the background shows at a price: always the same there, so that few levels change with the mid."""

@@ -143,6 +143,17 @@ class OrderBook:
                 del level.line[item]
                 self._tidy(level, item.side, price)
 
+    def unlike(self, side: int, wanted: dict[int, int]) -> tuple[list[int], list[int]]:
+        """Return the prices at which the background stands and is not wanted, and those where its size is another."""
+        levels = self._levels[side]
+        gone = [price for price, level in levels.items() if level.background and price not in wanted]
+        other = []
+        for price, lots in wanted.items():
+            level = levels.get(price)
+            if (0 if level is None else level.background) != lots:
+                other.append(price)
+        return gone, other
+
     def set_background(self, side: int, price_ticks: int, lots: int) -> None:
         """Make the background's size at a price what it is said to be; growth stands at the end of the line."""
         level = self._levels[side].get(price_ticks)

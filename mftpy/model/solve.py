@@ -168,6 +168,8 @@ def skew_for_std(target_clips: float, k: float, max_clips: int) -> float:
         No skew does that within the limit.
     """
     _check_limit(max_clips)
+    if not (k > 0 and math.isfinite(_STEEPEST / k)):
+        raise ConfigError(f"k must be a positive number that is not next to nothing, not {k:g} per USD")
     if not (math.isfinite(target_clips) and target_clips > 0):
         raise ConfigError(
             f"the standard deviation of the inventory must be a positive number of clips, not {target_clips:g}"

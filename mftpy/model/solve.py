@@ -272,7 +272,7 @@ def requotes_per_s(sigma: float, tick: float, threshold_ticks: int, interval_s: 
     """
     passed = _OVERSHOOT * sigma * math.sqrt(interval_s) / tick
     room = (threshold_ticks + passed) * (threshold_ticks - 1 + passed)
-    between_s = max(interval_s, room * (tick / sigma) ** 2)
+    between_s = max(interval_s, room * (tick / sigma) * (tick / sigma))  # a power would raise where this is infinite
     return 1.0 / between_s if between_s > 0.0 else math.inf
 
 

@@ -23,6 +23,7 @@ MOST_S: Final = 1e7
 
 Seconds = Annotated[float, Meta(ge=0, le=MOST_S)]
 Length = Annotated[float, Meta(gt=0, le=MOST_S)]
+Period = Annotated[float, Meta(ge=1e-3, le=MOST_S)]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +54,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     at_s: Seconds | None = None
-    every_s: Length | None = None
+    every_s: Period | None = None
     duration_s: Length | None = None
     count: Annotated[int, Meta(ge=1, le=10**9)] | None = None
     probability: Annotated[float, Meta(gt=0, le=1)] = 1.0

@@ -13,7 +13,14 @@ from mftpy.sim.faults_working import Message, Said, Stage, Working
 MOST_HELD: Final = 20_000
 
 
-class MissingChange(Working):
+class _OfBooks(Working):
+    """A fault of book notices alone, whatever else its globs match."""
+
+    def matches(self, message: Message) -> bool:
+        return (message.channel or "").startswith("book.") and super().matches(message)
+
+
+class MissingChange(_OfBooks):
     """One level is left out."""
 
     def on_said(self, message: Message) -> list[Said]:
@@ -24,7 +31,7 @@ class MissingChange(Working):
         return [message.payload]
 
 
-class CrossedBook(Working):
+class CrossedBook(_OfBooks):
     """A bid above the asks, until the occasion is over or the market itself says something about that price."""
 
     def __init__(self, fault: Fault, stage: Stage, rng: random.Random) -> None:
@@ -63,7 +70,7 @@ class CrossedBook(Working):
             del self._crossed[key]
 
 
-class FrozenBook(Working):
+class FrozenBook(_OfBooks):
     """Book notices wait for the end of the occasion."""
 
     def __init__(self, fault: Fault, stage: Stage, rng: random.Random) -> None:

@@ -90,7 +90,8 @@ class GarbageFrame(Working):
     def instead_of_said(self, message: Message) -> list[Said]:
         if self.fault.form == "bytes":
             return [Raw(b"\xff\xff" + self.rng.randbytes(30)), message.payload]  # opcode 15 is nobody's
-        return [(self.fault.message or "{" + self.rng.randbytes(12).hex()).encode(), message.payload]
+        text = self.fault.message or "{" + self.rng.randbytes(12).hex()
+        return [Raw(text_frame(text.encode())), message.payload]  # raw, for the faults after this read what passes
 
 
 class StuckFeed(Working):

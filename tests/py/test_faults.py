@@ -96,6 +96,7 @@ def read_plan_text(text):
         ('[[fault]]\nkind = "drop"\nsessions = [0]', ["sessions[0]"]),
         ('[[fault]]\nkind = "drop"\ndirection = "up"', ["direction"]),
         ('[[fault]]\nkind = "planned_restart"\nnotice_s = 5', ["notice_s", ">= 10"]),
+        ('[[fault]]\nkind = "session_kill"\nevery_s = 1e-9', ["every_s", ">= 0.001"]),
         ('[[fault]]\nkind = "drop"\nevery_s = 1', ["every_s needs a duration_s or a count"]),
         ('[[fault]]\nkind = "half_open"\nevery_s = 1', ["every_s needs a duration_s"]),
         ('[[fault]]\nkind = "drop"\nevery_s = 1\nduration_s = 2', ["duration_s (2) is more than every_s (1)"]),

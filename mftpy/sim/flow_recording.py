@@ -150,19 +150,19 @@ class RecordingFlow:
 
     def _on_print(self, market: Market, event: Print) -> None:
         market.print_trade(event.price_ticks, event.lots, event.taker_side)
-        left = event.lots
+        left, used = event.lots, 0  # of the background at the print's price: what one order's line has lost, all have
         for order in market.client_orders(-event.taker_side):
             assert order.price_ticks is not None
             beyond = event.taker_side * (event.price_ticks - order.price_ticks)
-            if beyond < 0 or left <= 0:
+            if beyond < 0:
                 break
             if beyond == 0:
                 place = self._places.get(order.order_id)
                 ahead = place.ahead if place is not None else self._sides[order.side].get(order.price_ticks, 0)
-                used = min(ahead, left)
+                more = min(max(ahead - used, 0), left)
+                left, used = left - more, used + more
                 if place is not None:
-                    place.ahead -= used
-                left -= used
+                    place.ahead -= min(ahead, used)
             left -= market.fill(order, min(left, order.open_lots))
 
     def _register(self, market: Market) -> None:

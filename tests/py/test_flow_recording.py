@@ -86,6 +86,13 @@ def test_at_our_price_what_stood_there_first_trades_first(path):
     assert played.filled(order) == Fraction(3, 10)
 
 
+def test_what_stood_there_first_trades_once_for_all_orders_behind_it(path):
+    played = Played(path, trade("100.0", "0.800", sold=True), trade("100.0", "0.700", sold=True))
+    first, second = (played.rest(BUY, 100.0, 0.3) for _ in range(2))  # 1.0 stands before both
+    played.play()
+    assert (played.filled(first), played.filled(second)) == (Fraction(3, 10), Fraction(2, 10))
+
+
 def test_what_is_taken_away_ahead_of_us_moves_us_forward_and_what_comes_later_does_not(path):
     played = Played(
         path,

@@ -238,7 +238,9 @@ def _exchange(options: argparse.Namespace) -> int:
             say(f"another account, {client.account}: key {client.key_id} in {shlex.quote(str(path))}")
         say(f"faults by command: python -m mftpy exchange --control {shlex.quote(str(control))} --fault list")
 
-    serve_alone(settings, ServerSettings.of(config), Path(options.keys), ready)
+    how = serve_alone(settings, ServerSettings.of(config), Path(options.keys), ready)
+    if how:
+        say(f"ended by {how}")
     return 0
 
 

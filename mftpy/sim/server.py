@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -147,9 +147,9 @@ class Running:
 
 
 async def _serve(
-    running: Running, ready: Callable[[ReadyInfo], None], stop: asyncio.Future[None], control: Path | None = None
+    running: Running, ready: Callable[[ReadyInfo], None], stop: asyncio.Future[str], control: Path | None = None
 ) -> None:
-    """Serve until told to stop, or until a defect of ours ends it; with a control socket, if one is named."""
+    """Serve until `stop` has a result or raises, or a defect of ours ends it; with a control socket, if named."""
     end_control: Callable[[], None] | None = None
     try:
         info = await running.start()
@@ -157,9 +157,10 @@ async def _serve(
             faults = Controlled(running.add_fault, running.clear_faults, running.injector.listed)
             end_control = await serve_control(control, faults)
         ready(info)
-        await asyncio.wait({running.serving.failed, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if running.serving.failed.done():
-            running.serving.failed.result()  # raises what ended it
+        ends: set[asyncio.Future[Any]] = {running.serving.failed, stop}
+        ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for one in ended:
+            one.result()  # raises what ended it
     finally:
         if end_control is not None:
             end_control()
@@ -173,7 +174,7 @@ def exchange_main(settings: ExchangeSettings, server: ServerSettings, conn: Conn
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        stop: asyncio.Future[None] = loop.create_future()
+        stop: asyncio.Future[str] = loop.create_future()
         running = Running(settings, server, until_login=False)
 
         def listen() -> None:
@@ -186,7 +187,7 @@ def exchange_main(settings: ExchangeSettings, server: ServerSettings, conn: Conn
                 running.release()  # everybody is ready for what was recorded
             else:
                 loop.remove_reader(conn.fileno())
-                stop.set_result(None)
+                stop.set_result("")
 
         running.on_failure = lambda failure: _tell(conn, ("error", failure.exit_code, str(failure), ""))
         running.on_finished = lambda how: _tell(conn, ("finished", how))
@@ -217,36 +218,48 @@ def serve_alone(
     server: ServerSettings,
     keys_directory: Path,
     ready: Callable[[ReadyInfo, list[Path], Path], None],
-) -> None:
-    """Run the exchange in this process until SIGINT, SIGTERM or SIGHUP; writes the keys for its clients.
+) -> str:
+    """Run the exchange in this process until SIGINT, SIGTERM or SIGHUP, or the end of its recording.
 
-    `ready` is told where they are, and where the control socket is.
+    It writes the keys for its clients; `ready` is told where they are, and where the control socket is.
+
+    Returns
+    -------
+    str
+        One phrase on what came to its end; empty after a signal.
 
     Raises
     ------
+    InputFileError
+        The recording cannot be played on: nobody is left to trade with.
     ResourceError
         The port is in use, a key cannot be written, or the control socket cannot be made.
     """
     control = keys_directory.absolute() / CONTROL
 
-    async def serve() -> None:
+    async def serve() -> str:
         loop = asyncio.get_running_loop()
-        stop: asyncio.Future[None] = loop.create_future()
+        stop: asyncio.Future[str] = loop.create_future()
 
-        def end() -> None:
+        def end(how: str = "") -> None:
             if not stop.done():
-                stop.set_result(None)
+                stop.set_result(how)
+
+        def fail(failure: MftpyError) -> None:
+            if not stop.done():
+                stop.set_exception(failure)
 
         running = Running(settings, server, until_login=True)
-        running.on_finished = lambda _: end()
+        running.on_finished, running.on_failure = end, fail
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, end)
         make_directory(keys_directory)
         await _serve(
             running, lambda info: ready(info, write_keys(keys_directory, info.clients), control), stop, control
         )
+        return stop.result()
 
-    uvloop.run(serve())
+    return uvloop.run(serve())
 
 
 def make_directory(path: Path) -> None:

@@ -11,7 +11,7 @@ import time
 import pytest
 import websockets
 
-from mftpy.errors import ConfigError
+from mftpy.errors import ConfigError, InputFileError
 from mftpy.sim import server
 from mftpy.sim.acts import text_frame
 from mftpy.sim.connection import SLICE_BYTES, ClientConnection
@@ -19,6 +19,7 @@ from mftpy.sim.host import Limits
 from mftpy.sim.serving import Serving
 from mftpy.sim.settings import ExchangeSettings
 from tests.py.exchange_served import BOOK, PATIENCE_S, Served, frame, on_loop, read_frame, served
+from tests.py.test_recording import depth, made
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
 
@@ -458,6 +459,23 @@ def test_a_child_process_tells_its_parent_what_ended_it(monkeypatch, what, code,
         assert (kind, told_code) == ("error", code)
         assert words in sentence
         assert ("ZeroDivisionError" in trace) == (code == 70)
+
+
+@pytest.mark.parametrize(("update", "ends"), [(12, "the end of the recording"), (13, None)])
+def test_an_exchange_alone_ends_with_its_recording_and_says_how(tmp_path, monkeypatch, update, ends):
+    monkeypatch.setattr(server.Exchange, "hold", lambda _, **__: None)  # nobody will log in
+    book = {"lastUpdateId": 10, "bids": [["100.0", "1.000"]], "asks": [["100.5", "2.001"]]}
+    path = made(tmp_path / "r.gz", book, depth(11, 11, 10), depth(update, update, update - 1))
+    settings = ExchangeSettings(flow="recording", recording=(str(path),), accounts=1)
+
+    def alone():
+        return server.serve_alone(settings, server.ServerSettings(), tmp_path / "keys", lambda *_: None)
+
+    if ends is None:
+        with pytest.raises(InputFileError, match="depth updates are missing"):
+            alone()
+    else:
+        assert alone() == ends
 
 
 class Alarm(Broken):

@@ -104,7 +104,7 @@ class Exchange:
         self._sessions[number] = Session(number, now_ns)
 
     def touch(self, number: int, now_ns: int) -> None:
-        """Some frame of this client arrived: it is alive."""
+        """Some frame of this client arrived: it is alive, also when its time was up and nobody has looked since."""
         if number in self._sessions:
             self._sessions[number].heard_ns = now_ns
 

@@ -146,4 +146,6 @@ def read_amend(params: Mapping[str, Any], contract: Contract) -> Amend:
 def _is_label(value: Any) -> bool:
     if isinstance(value, bool):
         return False
-    return isinstance(value, int | float) or (isinstance(value, str) and _LABEL.fullmatch(value) is not None)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64  # integers in JSON may have thousands of digits, and come back in every notice
+    return isinstance(value, float) or (isinstance(value, str) and _LABEL.fullmatch(value) is not None)

@@ -139,6 +139,14 @@ def test_an_instrument_that_is_unknown_is_code_5_and_one_that_is_missing_6(box, 
     assert client.code("public/index", underlying="NOPE") == 5
 
 
+def test_a_label_may_be_a_number_of_64_bits_and_no_longer_one(box):
+    client = box.connect(0)
+    for label in (5, 5.5, 2**64 - 1):
+        assert client.buy(60_000, 0.1, label=label)["label"] == label
+    for label in (2**64, -(10**4000), True):
+        assert client.code("private/buy", instrument_name=PERPETUAL, price=60_000, amount=0.1, label=label) == 6
+
+
 def test_histories_are_filtered_sorted_and_paged(box):
     client, other = box.connect(0, timeout_s=1000), box.connect(1, timeout_s=1000)
     other.sell(box.ask + 9, 5, client_order_id=1)

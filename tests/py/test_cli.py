@@ -1,8 +1,10 @@
 """The command line: bad input gives one sentence and the documented exit code, and leaves nothing behind."""
 
+import importlib
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,19 @@ class TestAnExchangeElsewhere:
         key.chmod(0o600)
         result = mftpy("--url", self.URL, "--out", str(tmp_path), **state, THALEX_KEY_ID="K1", THALEX_KEY_FILE=str(key))
         refused(result, 4, self.URL)
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_traceback(monkeypatch, capsys):
+    class Interrupted:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "mftpy.cli":
+                raise KeyboardInterrupt
+
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    module, _, name = scripts["mftpy"].partition(":")
+    command = getattr(importlib.import_module(module), name)
+    monkeypatch.delitem(sys.modules, "mftpy.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted, *sys.meta_path])
+    assert command() == 130
+    assert capsys.readouterr().err == ""

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.py.exchange_box import channel_kind, check
+
 thalex = pytest.importorskip("thalex", reason="needs the published client: pip install thalex")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,7 @@ class Bot:
     async def read(self):
         message = json.loads(await asyncio.wait_for(self.client.receive(), PATIENCE_S))
         if "channel_name" in message:
+            check(f"channel.{channel_kind(message['channel_name'])}.message", message)
             self.notices.append(message)
         elif "result" in message:
             self.results.append(message)

@@ -266,6 +266,8 @@ def _study(options: argparse.Namespace) -> int:
 
     if options.seeds < 1:
         raise ConfigError("a study needs at least one market: --seeds 1")
+    if options.hours < 1 / 3600:
+        raise ConfigError("a study needs at least a second of each market: --hours 0.001")
 
     rows = running.run(options.seeds, options.hours, lambda done, of: progress(f"{done} of {of} runs", last=done == of))
     table = Table(rows)

@@ -128,3 +128,4 @@ def test_the_command_line_prints_the_table_or_every_run_and_tells_how_far_it_is(
     assert not said["checks"][4]["holds"]  # 72 seconds hold no two minutes
     assert said["usd_per_hour"]["shipped"]["empty_two_minutes"] is None
     assert cli.main(["exchange", "--study", "--seeds", "0"]) == 2
+    assert cli.main(["exchange", "--study", "--hours", "1e-13"]) == 2

@@ -6,7 +6,6 @@ Data and nothing else; `mftpy.sim.faults_injector` does it. See ``docs/exchange-
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -301,8 +300,9 @@ def parse_command(line: str) -> tuple[str, Any]:
     if len(words) == 2 and words[0] == "clear" and re.fullmatch(r"\d{1,9}", words[1], re.ASCII):
         return "clear", int(words[1])
     try:
-        entry = json.loads(line) if line.lstrip().startswith("{") else tomllib.loads(f"fault = {{{line}}}")["fault"]
-    except (ValueError, RecursionError) as error:
+        is_json = line.lstrip().startswith("{")
+        entry = msgspec.json.decode(line) if is_json else tomllib.loads(f"fault = {{{line}}}")["fault"]
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{_shown(line)} is no command; write list, clear, clear NUMBER, or a fault such as "
             'kind = "drop", count = 1'

@@ -172,8 +172,11 @@ def test_commands_are_words_toml_or_json(line, expected):
     assert parse_command(line) == expected
 
 
+HALF = r'{"kind": "garbage_frame", "message": "\ud800"}'  # of a character: no text that can be sent
+
+
 @pytest.mark.parametrize(
-    "line", ["", "lists", "clear x", "clear 1 2", "{", "[1]", '{"kind": 1}', "kind = drop", "{" * 9000]
+    "line", ["", "lists", "clear x", "clear 1 2", "{", "[1]", '{"kind": 1}', "kind = drop", "{" * 9000, HALF]
 )
 def test_what_is_no_command_is_refused(line):
     with pytest.raises(ConfigError) as refused:

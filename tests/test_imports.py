@@ -24,7 +24,7 @@ FLOOR = {
     "mftpy.sim": 3,
     "mftpy.plot": 4,
     "mftpy.execution": 4,
-    "mftpy.study": 4,
+    "mftpy.study": 5,
     "mftpy.processes": 5,
     "mftpy.supervisor": 6,
     "mftpy.view": 7,
@@ -37,7 +37,6 @@ FLOOR = {
 """Each module or package and its floor; a module imports from lower floors, or from its own package."""
 
 SEPARATE = [
-    ("mftpy.study", "mftpy.execution"),
     ("mftpy.sim", "mftpy.venue"),
     ("mftpy.sim", "mftpy.model"),
     ("mftpy.venue", "mftpy.model"),

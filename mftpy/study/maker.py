@@ -11,18 +11,13 @@ import heapq
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mftpy.execution.slots import AMEND_SAFE_TICKS, STALE_THRESHOLDS
 from mftpy.settings import Config
 from mftpy.sim.matching import BUY, SELL
 from mftpy.sim.orders import ClientOrder
 from mftpy.study.accounting import Ledger
 from mftpy.study.quoters import Strategy
 from mftpy.study.venue import Fill, Venue
-
-AMEND_SAFE_TICKS: Final = 5
-"""As in execution: an amend carries no post-only flag."""
-
-STALE_THRESHOLDS: Final = 2
-"""As in execution: with the budget spent, an order so many thresholds too aggressive is cancelled."""
 
 SEEN: Final = 0
 ARRIVED: Final = 1

@@ -76,6 +76,7 @@ def test_a_book_that_has_lost_a_change_does_not_agree_with_the_best_prices(writt
         check_against_book_tickers(made(tmp_path / "r.gz", *lines[:late], content, *lines[late + 1 :]))
 
 
+@pytest.mark.long  # `.ci/run` plays it end to end, and tests/core merges it into books
 def test_the_real_recording_s_book_agrees_with_its_best_prices_after_every_update():
     recording, compared = check_against_book_tickers(str(shared_path(REAL)))
     assert compared > 6000

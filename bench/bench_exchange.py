@@ -123,7 +123,10 @@ def as_json() -> Figures:
     exchange = Exchange(settings, keys, now_ns, UNIX_NS)
     exchange.hold(until_login=False)
     (contract,) = (one for one in exchange.trading.contracts.values() if one.listed.expiry_s is not None)
-    name = contract.listed.name  # nothing but these two clients in its book
+    name, book = contract.listed.name, contract.book
+    for side in (BUY, SELL):  # a held flow has made its first book, and only these two clients are to be in it
+        for price_ticks in list(book.prices(side)):
+            book.set_background(side, price_ticks, 0)
     for number, account in ((1, "A000000001"), (2, "A000000002")):
         key = f"K00000000{number}"
         private = keys.make(key, account)

@@ -261,6 +261,9 @@ def _market(settings: Config, options: argparse.Namespace) -> Market:
             f"model.horizon is {model.horizon:g} s, but gamma is solved for the one that follows from it; set it to "
             '"stationary"'
         )
+    sigma, A, k = (
+        _number(f"model.{name}", getattr(model, name)) for name in ("sigma_usd_sqrt_s", "A_per_s", "k_per_usd")
+    )
     listed = settings.venue.instrument == f"{BTC.name}-PERPETUAL" and exchange.flow != "recording"
     tick = BTC.tick_units / UNIT if isinstance(exchange.tick_size, str) else exchange.tick_size
     if isinstance(exchange.tick_size, str) and not listed:
@@ -271,9 +274,9 @@ def _market(settings: Config, options: argparse.Namespace) -> Market:
         raise ConfigError(f"--interval-ms {options.interval_ms:g} is negative; give milliseconds, or 0")
     return Market(
         fair=exchange.initial_price,
-        sigma=model.sigma_usd_sqrt_s,
-        A=model.A_per_s,
-        k=model.k_per_usd,
+        sigma=sigma,
+        A=A,
+        k=k,
         fee=settings.fees.maker_bps * 1e-4 * exchange.initial_price,
         clip=quoting.clip_coins,
         max_clips=quoting.max_position_clips,
@@ -282,6 +285,12 @@ def _market(settings: Config, options: argparse.Namespace) -> Market:
         min_distance_ticks=quoting.min_distance_ticks,
         interval_s=options.interval_ms * 1e-3,
     )
+
+
+def _number(name: str, value: float | str) -> float:
+    if isinstance(value, str):
+        raise ConfigError(f'{name} is "{value}", which is known in a run only; give a number to solve with')
+    return value
 
 
 def _distance(usd: float, market: Market) -> dict[str, float]:

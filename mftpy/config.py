@@ -188,7 +188,8 @@ def _as_kind(kind: Any, value: Any, key: Key) -> Any:
         if not isinstance(value, list | tuple):
             return None
         items = tuple(_as_kind(item_kind, item, key) for item in value)
-        return None if None in items or len(set(items)) < len(items) else items
+        repeated = item_kind is not float and len(set(items)) < len(items)
+        return None if None in items or repeated else items
     if kind is bool:
         return value if isinstance(value, bool) else None
     if kind is str:
@@ -211,6 +212,8 @@ def _expected(setting: _Setting) -> str:
         elif get_origin(kind) is tuple:
             if get_args(kind)[0] is str:
                 words.append("text without control characters, or a list of different ones")
+            elif get_args(kind)[0] is float:
+                words.append(f"a list of numbers {_range(key)}")
             else:
                 words.append(f"a list of different whole numbers {_range(key)}")
         elif kind is bool:

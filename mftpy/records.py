@@ -33,6 +33,14 @@ class Command(IntEnum):
     EXIT = 2
 
 
+class Mode(IntEnum):
+    """How much may be quoted; in the control record, and of the strategy's own when the model keeps failing."""
+
+    RUN = 0
+    REDUCING = 1
+    HALTED = 2
+
+
 class State(IntEnum):
     """Where a process is; in its status record."""
 
@@ -58,10 +66,16 @@ class Reason(IntFlag):
     AT_SHORT_LIMIT = 64
     STOPPING = 128
     ACCOUNT_NOT_READY = 256
+    BOOK_FROZEN = 512
+    REDUCING = 1024
+    HALTED = 2048
+    MODEL_FAILED = 4096
+    BID_POSSIBLY_FILLED = 8192
+    ASK_POSSIBLY_FILLED = 16384
 
 
-CONTROL: Final = np.dtype([("command", "<i8"), ("deadline_ns", "<i8")])
-"""Written by the supervisor alone."""
+CONTROL: Final = np.dtype([("command", "<i8"), ("deadline_ns", "<i8"), ("mode", "<i8")])
+"""Written by the supervisor alone; ``mode`` is a `Mode`."""
 
 TRADE: Final = np.dtype(
     [
@@ -70,9 +84,10 @@ TRADE: Final = np.dtype(
         ("taker_side", "<i8"),
         ("exchange_time_ns", "<i8"),
         ("receive_ns", "<i8"),
+        ("in_snapshot", "<i8"),
     ]
 )
-"""One public trade, market data to strategy."""
+"""One public trade, market data to strategy; ``in_snapshot``: it happened before the snapshot that told of it."""
 
 TICKER: Final = np.dtype(
     [
@@ -102,6 +117,10 @@ TARGET: Final = np.dtype(
         ("net_bid_ticks", "<i8"),
         ("net_ask_ticks", "<i8"),
         ("position_lots", "<i8"),
+        ("account_fills", "<i8"),
+        ("hold_bids", "<i8"),
+        ("hold_asks", "<i8"),
+        ("threshold_ticks", "<i8"),
         ("fair", "<f8"),
         ("skew", "<f8"),
         ("model_half", "<f8"),
@@ -122,6 +141,11 @@ the bid is floored and the ask ceiled to ticks and both are clamped behind the o
 
 ``cause_*`` name the last book update that made a target differ enough to be passed on, and when it was received; the
 targets after it repeat them, so that whoever reads only the newest one still sees it. The account is no such cause.
+
+``account_fills`` is the number of fills that the decision knew of: execution inserts nothing by a target that does not
+know of the last fill. ``hold_bids`` and ``hold_asks`` are 1 while a print may have filled our quote on that side: what
+rests there may be cancelled, but nothing is inserted or amended. ``threshold_ticks``: a resting price is left alone
+while it differs by less; smaller than configured when quotes are renewed for their age.
 """
 
 ACCOUNT: Final = np.dtype(
@@ -137,6 +161,8 @@ ACCOUNT: Final = np.dtype(
         ("start_value", "<f8"),
         ("worst_long_lots", "<i8"),
         ("worst_short_lots", "<i8"),
+        ("outside_long_lots", "<i8"),
+        ("outside_short_lots", "<i8"),
         ("fills", "<i8"),
         ("last_event_ns", "<i8"),
         ("n_own", "<i8"),
@@ -146,6 +172,9 @@ ACCOUNT: Final = np.dtype(
     ]
 )
 """Position, money and our own live and in-flight orders; written by execution alone.
+
+``worst_*`` is the position, in that direction, if every order of ours filled; ``outside_*`` that part of it that no
+quote slot holds: orders believed gone that rest after all, and fills that were told and have not come.
 
 ``own_*`` holds every price at which an order of ours may be part of the public book at this moment: an order whose
 amend is in flight appears at its old and at its new price.
@@ -183,11 +212,13 @@ STATUS: Final = np.dtype(
         ("dropped", "<u8"),
         ("resyncs", "<u8"),
         ("compilations", "<u8"),
+        ("transport_ns", "<i8"),
         ("messages_per_s", "<f8"),
         ("message_limit_per_s", "<f8"),
     ]
 )
-"""What a process has done so far. ``turns`` is bumped by a completed turn of its loop and by nothing else."""
+"""What a process has done so far. ``turns`` is bumped by a completed turn of its loop and by nothing else.
+``transport_ns`` is when anything last came from the exchange, a pong included; 0 for a process without a connection."""
 
 
 def blank(dtype: np.dtype[np.void]) -> NDArray[np.void]:

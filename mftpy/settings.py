@@ -10,33 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
+from mftpy.settings_quoting import Estimation, Key, Model, Quoting
+
+__all__ = [
+    "NETWORK_URLS",
+    "Config",
+    "Estimation",
+    "Exchange",
+    "Fees",
+    "Key",
+    "Limits",
+    "Model",
+    "Output",
+    "Quoting",
+    "System",
+    "Venue",
+]
+
 NETWORK_URLS: Final = {"testnet": "wss://testnet.thalex.com/ws/api/v2", "prod": "wss://thalex.com/ws/api/v2"}
 """Where each network is, unless ``venue.url`` says otherwise."""
-
-LARGEST: Final = 1e9  # of any rate, price or size: keeps the products of settings far from overflow
-
-
-@dataclass(frozen=True)
-class Key:
-    """What the command line tells of a setting, and what a value must satisfy.
-
-    Attributes
-    ----------
-    doc : str
-    unit : str
-        Empty for words and counts of nothing in particular.
-    above, least, most : float or None
-        Bounds of a number; `above` is exclusive.
-    pattern : str
-        Regular expression that a word must match as a whole; empty for any text without control characters.
-    """
-
-    doc: str
-    unit: str = ""
-    above: float | None = None
-    least: float | None = None
-    most: float | None = LARGEST
-    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,156 +56,6 @@ class Venue:
             pattern=r"[A-Za-z0-9_-]{1,32}",
         ),
     ] = "default"
-
-
-@dataclass(frozen=True)
-class Model:
-    """The quoting model and its parameters."""
-
-    name: Annotated[
-        Literal["avellaneda_stoikov"],
-        Key('Quoting model. With horizon = "stationary" its quotes are those of the closed form of GLFT 2013.'),
-    ] = "avellaneda_stoikov"
-    gamma_per_usd: Annotated[
-        float, Key("Risk aversion on money; larger shifts the quotes further per coin held.", "1/USD", above=0)
-    ] = 0.04
-    A_per_s: Annotated[
-        float, Key("Fills per second and side of a quote at the fair price, as one clip.", "1/s", above=0)
-    ] = 0.55
-    k_per_usd: Annotated[
-        float, Key("Decay of the fill rate with the distance d from the fair price: A exp(-k d).", "1/USD", above=0)
-    ] = 0.25
-    sigma_usd_sqrt_s: Annotated[
-        float,
-        Key("Arithmetic volatility of the fair price; not of log returns, not annualised.", "USD/sqrt(s)", above=0),
-    ] = 8.0
-    horizon: Annotated[
-        float | Literal["stationary"],
-        Key(
-            'Horizon of the model in seconds, or "stationary": the constant one that is solved from the other '
-            "parameters and the fee in force.",
-            "s",
-            above=0,
-        ),
-    ] = "stationary"
-
-
-@dataclass(frozen=True)
-class Estimation:
-    """Of `mftpy.model.estimator`: volatility and intensity from what is seen; in basis points of the price.
-
-    Not a part of `Config`: runs do not estimate yet.
-    """
-
-    sigma_step_s: Annotated[
-        float,
-        Key("Time between two samples of the mid; shorter ones understate sigma.", "s", least=0.1, most=60),
-    ] = 1.0
-    sigma_half_life_s: Annotated[
-        float, Key("After this long a sample counts half in sigma.", "s", least=10, most=1e6)
-    ] = 300.0
-    sigma_prior_bp: Annotated[
-        float, Key("What sigma is taken to be before there is data.", "basis points/sqrt(s)", above=0, most=1000)
-    ] = 1.3
-    sigma_prior_hours: Annotated[
-        float, Key("So many hours of data the prior of sigma counts for.", "hours", least=0, most=10_000)
-    ] = 0.02
-    sigma_least_bp: Annotated[float, Key("Least sigma that is used.", "basis points/sqrt(s)", above=0, most=1000)] = 0.1
-    sigma_most_bp: Annotated[float, Key("Largest sigma that is used.", "basis points/sqrt(s)", above=0, most=1000)] = (
-        20.0
-    )
-    least_samples: Annotated[
-        int, Key("With fewer samples, weighted by age, the estimate of sigma is warming up.", "samples", least=2)
-    ] = 30
-    requote_s: Annotated[
-        float,
-        Key(
-            "Interval of which A and k are estimated: how long a quote rests between two looks at it. "
-            "A is smaller for longer ones.",
-            "s",
-            least=0.001,
-            most=60,
-        ),
-    ] = 0.1
-    intensity_half_life_hours: Annotated[
-        float, Key("After this long an interval counts half in A and k.", "hours", least=0.01, most=10_000)
-    ] = 1.0
-    A_prior_per_s: Annotated[
-        float, Key("What A of either side is taken to be before there is data.", "1/s", above=0, most=10_000)
-    ] = 0.55
-    k_prior_per_bp: Annotated[
-        float, Key("What k of either side is taken to be before there is data.", "1/basis point", above=0, most=10_000)
-    ] = 1.5
-    intensity_prior_hours: Annotated[
-        float, Key("So many hours of data the prior of A and k counts for.", "hours", least=0, most=10_000)
-    ] = 0.1
-    A_least_per_s: Annotated[float, Key("Least A that is used.", "1/s", above=0, most=10_000)] = 0.001
-    A_most_per_s: Annotated[float, Key("Largest A that is used.", "1/s", above=0, most=10_000)] = 100.0
-    k_least_per_bp: Annotated[float, Key("Least k that is used.", "1/basis point", above=0, most=10_000)] = 0.02
-    k_most_per_bp: Annotated[float, Key("Largest k that is used.", "1/basis point", above=0, most=10_000)] = 50.0
-    least_reached: Annotated[
-        int,
-        Key(
-            "With fewer intervals whose trades reached the range, weighted by age, A and k are warming up.",
-            "intervals",
-            least=2,
-        ),
-    ] = 30
-    range_from_bp: Annotated[
-        float,
-        Key("A and k are fitted to trades from this distance to the mid on.", "basis points", least=0, most=1000),
-    ] = 0.15
-    range_to_bp: Annotated[
-        float, Key("Trades that reach this distance or more are left out.", "basis points", above=0, most=1000)
-    ] = 3.0
-    touch_ticks: Annotated[
-        float, Key("Trades nearer to the mid than this are left out in any case.", "ticks", least=0, most=1000)
-    ] = 2.0
-    most_relative_error: Annotated[
-        float,
-        Key("With a larger standard error, as a part of the estimate, the data is not believed.", above=0, most=10),
-    ] = 0.35
-    gap_s: Annotated[
-        float, Key("A longer silence than this counts neither as time nor as a move.", "s", least=0.1, most=3600)
-    ] = 5.0
-    stale_s: Annotated[
-        float, Key("An estimate without new data for this long is stale.", "s", least=1, most=86_400)
-    ] = 60.0
-
-
-@dataclass(frozen=True)
-class Quoting:
-    """From the model's prices to what should rest."""
-
-    clip_coins: Annotated[float, Key("Size of one quote.", "coins", above=0)] = 0.01
-    max_position_clips: Annotated[
-        int, Key("Largest position, long or short. At it only the side that would grow it stops.", "clips", least=1)
-    ] = 10
-    requote_threshold_ticks: Annotated[
-        int,
-        Key("A resting order is moved when its price differs from the wanted one by at least this.", "ticks", least=1),
-    ] = 2
-    min_distance_ticks: Annotated[
-        int, Key("Least distance of either quote from the fair price, whatever the position.", "ticks", least=0)
-    ] = 0
-    thin_side_coins: Annotated[
-        float,
-        Key(
-            "With less than this on either side of the book, our own orders not counted, there is no fair price "
-            "and no quote.",
-            "coins",
-            above=0,
-        ),
-    ] = 0.01
-    thin_spread_bps: Annotated[
-        float,
-        Key(
-            "With a wider spread than this, our own orders not counted, there is no fair price and no quote.",
-            "basis points",
-            above=0,
-            most=5000,
-        ),
-    ] = 100.0
 
 
 @dataclass(frozen=True)
@@ -253,6 +95,14 @@ class Limits:
     stale_feed_s: Annotated[
         float, Key("With nothing heard from the exchange for this long, quotes are pulled.", "s", least=0.5, most=60)
     ] = 2.0
+    frozen_book_s: Annotated[
+        float,
+        Key("A book without a change for this long while the index moved is not believed.", "s", least=0.1, most=3600),
+    ] = 2.0
+    frozen_book_bps: Annotated[
+        float,
+        Key("By how much the index must have moved since the book last changed.", "basis points", above=0, most=5000),
+    ] = 5.0
 
 
 @dataclass(frozen=True)
@@ -353,6 +203,15 @@ class Output:
     dir: Annotated[str, Key("Directory for summary.json and the rest; empty for a new one in the state directory.")] = (
         ""
     )
+    decisions_mb: Annotated[
+        int,
+        Key(
+            "What the journals of decisions and order messages may take on disk; the oldest go first.",
+            "MiB",
+            least=16,
+            most=1_000_000,
+        ),
+    ] = 512
     json: Annotated[bool, Key("Print summary.json when the run ends, in place of the report.")] = False
 
 
@@ -362,6 +221,7 @@ class Config:
 
     venue: Venue = field(default_factory=Venue)
     model: Model = field(default_factory=Model)
+    estimation: Estimation = field(default_factory=Estimation)
     quoting: Quoting = field(default_factory=Quoting)
     fees: Fees = field(default_factory=Fees)
     limits: Limits = field(default_factory=Limits)

@@ -11,11 +11,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOOR = {
     "mftpy.errors": 0,
+    "mftpy.settings_quoting": -1,
     "mftpy.settings": 0,
     "mftpy": 0,
     "mftpy.config": 1,
     "mftpy.console": 1,
     "mftpy.records": 1,
+    "mftpy.decisions": 2,
     "mftpy.instance": 1,
     "mftpy.links": 2,
     "mftpy.snapshot": 3,
@@ -24,6 +26,7 @@ FLOOR = {
     "mftpy.sim": 3,
     "mftpy.plot": 4,
     "mftpy.execution": 4,
+    "mftpy.strategy": 4,
     "mftpy.study": 5,
     "mftpy.processes": 5,
     "mftpy.supervisor": 6,

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mftpy.errors import ConfigError
 from mftpy.model import glft
 from mftpy.model.avellaneda_stoikov import Refusal, stationary_horizon_s, stationary_skew
-from mftpy.settings import LARGEST
+from mftpy.settings_quoting import LARGEST
 
 MAX_CLIPS: Final = 10_000
 """Largest limit that is summed over."""

@@ -81,7 +81,8 @@ def test_every_setting_has_a_sentence_of_documentation_at_run_time(setting):
 def test_a_unit_in_a_name_is_the_documented_one(setting):
     for ending, unit in [
         ("_usd_per_s", "USD/s"), ("_per_usd", "1/USD"), ("_per_s", "1/s"), ("_sqrt_s", "USD/sqrt(s)"),
-        ("_after_s", "s"), ("_timeout_s", "s"), ("_feed_s", "s"), ("_coins", "coins"), ("_clips", "clips"), ("_ticks", "ticks"),
+        ("_after_s", "s"), ("_timeout_s", "s"), ("_feed_s", "s"), ("_coins", "coins"), ("_clips", "clips"),
+        ("_ticks", "ticks"),
     ]:  # fmt: skip
         if setting.name.endswith(ending):
             assert setting.key.unit == unit

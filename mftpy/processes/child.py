@@ -17,7 +17,7 @@ import psutil
 from mftcore import MftError, Seqlock
 from mftpy import records
 from mftpy.errors import MftpyError
-from mftpy.records import Command, State
+from mftpy.records import Command, Mode, State
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,11 @@ class Child:
             return Command.EXIT
         self._control_reader.read_into(self._control)
         return Command(int(self._control["command"][0]))
+
+    @property
+    def mode(self) -> Mode:
+        """How much may be quoted, as the supervisor said when `command` was last asked."""
+        return Mode(int(self._control["mode"][0]))
 
     @property
     def orphaned(self) -> bool:

@@ -48,6 +48,7 @@ class Decider:
         self._drained = np.zeros(256, records.TRADE)
         self._seen = (-1, -1)
         self._decided_version: int | None = None
+        self._fills_passed_on = 0
         self._command = Command.RUN
         self.unstable = 0
 
@@ -94,6 +95,8 @@ class Decider:
         target["book_version"] = stamp.version
         target["receive_ns"] = stamp.receive_ns
         target["published_ns"] = stamp.published_ns
+        target["account_fills"] = fills = int(self._account["fills"][0])
+        target["threshold_ticks"] = self._quoter.threshold_ticks
         changed = self._quoter.changed
         if changed and self._decided_version not in (None, stamp.version):  # None: it came before we were there
             target["cause_version"], target["cause_receive_ns"] = stamp.version, stamp.receive_ns
@@ -103,6 +106,8 @@ class Decider:
         self._status["published"] += 1
         if changed:
             self._quoter.passed_on()
+        if changed or fills != self._fills_passed_on:  # execution inserts nothing until it hears that its fill is known
+            self._fills_passed_on = fills
             self._execution_bell.ring()
 
     @property

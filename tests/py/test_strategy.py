@@ -42,6 +42,11 @@ class World:
         self.account["position_lots"] = lots
         self.account_writer.write(self.account)
 
+    def fill(self, count):
+        """Let the account have seen so many fills."""
+        self.account["fills"] = count
+        self.account_writer.write(self.account)
+
     def decide(self, command=Command.RUN):
         """Let the strategy take a turn; returns the target."""
         status = records.blank(records.STATUS)
@@ -91,3 +96,15 @@ def test_nothing_is_asked_for_without_an_account_or_after_the_stop(world):
     world.account["ready"] = 0
     world.hold(0)
     assert world.decide()["reasons"] == Reason.ACCOUNT_NOT_READY
+
+
+def test_execution_is_woken_for_every_fill_that_has_become_known_since_its_inserts_wait_for_that(world):
+    world.show(617_000, 100)
+    world.decide()
+    bell = world.links.execution_bell
+    for fills, woken in ((0, False), (1, True), (1, False), (2, True)):
+        world.fill(fills)
+        bell.arm()
+        target = world.decide()
+        assert (bell.disarm(), target["account_fills"]) == (woken, fills)
+        assert target["threshold_ticks"] == 2

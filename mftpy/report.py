@@ -12,6 +12,7 @@ import msgspec
 
 from mftpy.errors import ResourceError
 from mftpy.execution.position import Waterfall
+from mftpy.journals import DECISIONS
 from mftpy.links import PROCESSES
 from mftpy.processes.jobs import Placement
 from mftpy.settings import Config
@@ -62,6 +63,7 @@ def summarise(
         "trades_seen": market.get("trades_seen"),
         "quotes_decided": strategy.get("quotes_decided"),
     }
+    summary["decisions_kept"], summary["decisions_not_kept"] = _kept(outcome, summary["quotes_decided"])
     for name in ("orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "throttled", "fills"):
         summary[name] = execution.get(name)
     summary["position_lots"] = execution.get("position_lots")
@@ -78,6 +80,14 @@ def summarise(
     summary["errors"] = list(outcome.errors)
     summary["warnings"] = list(outcome.warnings)
     return summary
+
+
+def _kept(outcome: Outcome, decided: int | None) -> tuple[int, int | None]:
+    """Decisions in the journal, and those that are not; None when strategy did not live to tell how many there were."""
+    kept = outcome.kept.get(DECISIONS)
+    if kept is None:
+        return 0, decided
+    return kept.records, kept.refused if decided is None else max(decided - kept.records, 0)
 
 
 def disagreements(summary: dict[str, Any], tolerance: float) -> list[str]:

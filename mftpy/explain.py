@@ -151,7 +151,11 @@ def _and_remainder(terms: list[Term], unrounded: Fraction) -> tuple[Term, ...]:
 
 def _asked_lots(row: Any, size: float) -> int:
     lot, clip = float(row["lot_size"]), float(row["x"]["clip"])
-    coins = size if math.isfinite(size) and size > 0 else clip
+    return _whole_lots(size if math.isfinite(size) and size > 0 else clip, lot)
+
+
+def _whole_lots(coins: float, lot: float) -> int:
+    """Coins in lots, rounded down as a decision does it; 0 where that makes no number."""
     lots = coins / lot if lot > 0 else 0.0
     return math.floor(lots + 1e-6) if math.isfinite(lots) else 0
 
@@ -296,7 +300,7 @@ def _crossed(row: Any, _settings: dict[str, Any]) -> str:
 def _at_limit(side: Side) -> Any:
     def said(row: Any, _settings: dict[str, Any]) -> str:
         word, lot = side_word(side), float(row["lot_size"])
-        limit, clip = (round(float(row["x"][name]) / lot) if lot > 0 else 0 for name in ("max_position", "clip"))
+        limit, clip = (_whole_lots(float(row["x"][name]), lot) for name in ("max_position", "clip"))
         return (
             f"no {word}: position {int(row['position_lots']):+,} lots, limit {limit:,}: room for "
             f"{int(row[f'{word}_room_lots']):,} lots, a clip is {clip:,}"

@@ -42,15 +42,16 @@ PRICE: Final = "= price"
 _ROUNDING: Final = CLAMP_NAMES[Clamp.ROUNDING]
 _ORDER: Final = (FAIR, SKEW, HALF, FEE, LEVEL, MODEL, REMAINDER)
 _CLAMP_ORDER: Final = tuple(CLAMP_NAMES[clamp] for clamp in Clamp)
+_TERMINAL: Final = 100
 _NAME_WIDTH: Final = 28
 _WIDTH: Final = 14
-_COLUMNS: Final = 5
 _VISIBLE: Final = Fraction(1, 2000)
 
 
 def thousandths(exact: Fraction) -> int:
     """Return a number of ticks in thousandths, rounded half to even."""
-    return round(exact * 1000)
+    number, rest = divmod(exact.numerator * 1000, exact.denominator)
+    return number + (2 * rest > exact.denominator or (2 * rest == exact.denominator and number & 1))
 
 
 def printed(made: QuoteSum) -> tuple[dict[str, int], dict[str, int]]:
@@ -109,14 +110,15 @@ def as_text(row: Any, run: Any, actions: Any, standing: int | None) -> str:
     for action in actions:
         after_ns = (int(action["sent_ns"]) or int(action["time_ns"])) - decided_ns
         name = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
-        lines.append(f"  {name:<7}{_duration(after_ns):>10} later  {action_in_words(action)}")
+        what = f"  {name:<6}{_duration(after_ns):>10} later  {action_in_words(action)}"
+        lines.append(textwrap.fill(what, _TERMINAL, subsequent_indent=" " * 26, drop_whitespace=False))
     if int(row["passed_on"]) and not len(actions):
         lines.append("  Execution did nothing about it: no message was needed, or a newer decision took its place.")
     return "\n".join(lines)
 
 
 def _sentence(text: str) -> str:
-    return textwrap.fill(f"{text[:1].upper()}{text[1:]}.", 98, initial_indent="  ", subsequent_indent="    ")
+    return textwrap.fill(f"{text[:1].upper()}{text[1:]}.", _TERMINAL, initial_indent="  ", subsequent_indent="    ")
 
 
 def _duration(ns: int) -> str:
@@ -158,8 +160,9 @@ def _head(row: Any, run: Any) -> list[str]:
     ]
     if float(x["sigma"]) or float(x["gamma"]):
         head += [
-            f"  {'model':<12}sigma {float(x['sigma']):,.6g} ({_standing(row, 'sigma')}), gamma "
-            f"{float(x['gamma']):,.6g}, clip {float(x['clip']):,.8g}, fee {float(x['fee']):,.6g}, horizon {_horizon(row)}",
+            f"  {'model':<12}sigma {float(x['sigma']):,.6g} ({_standing(row, 'sigma')}), "
+            f"gamma {float(x['gamma']):,.6g}, fee {float(x['fee']):,.6g}, horizon {_horizon(row)}, "
+            f"clip {float(x['clip']):,.8g}",
             f"  {'':<12}bid: A {float(x['A_bid']):,.6g} /s, k {float(x['k_bid']):,.6g} ({_standing(row, 'bid')}); "
             f"ask: A {float(x['A_ask']):,.6g} /s, k {float(x['k_ask']):,.6g} ({_standing(row, 'ask')})",
         ]
@@ -209,41 +212,43 @@ def _fair(row: Any) -> str:
 
 def _tables(row: Any, sums: list[QuoteSum]) -> list[str]:
     """The sums side by side: both sides in one table while they fit."""
-    if len(sums) <= _COLUMNS:
-        return _table(row, sums)
+    longest = max(len(in_ticks(thousandths(number))) for made in sums for number in (made.unrounded, made.price))
+    width = max(_WIDTH, longest + 2)
+    columns = max((_TERMINAL - 2 - _NAME_WIDTH) // width, 1)
+    if len(sums) <= columns:
+        return _table(row, sums, width)
     lines: list[str] = []
     for side in dict.fromkeys(made.side for made in sums):
         mine = [made for made in sums if made.side is side]
-        for first in range(0, len(mine), _COLUMNS):
-            lines += [*([""] if lines else []), *_table(row, mine[first : first + _COLUMNS])]
+        for first in range(0, len(mine), columns):
+            lines += [*([""] if lines else []), *_table(row, mine[first : first + columns], width)]
     return lines
 
 
-def _table(row: Any, sums: list[QuoteSum]) -> list[str]:
+def _table(row: Any, sums: list[QuoteSum], width: int) -> list[str]:
+    def line(name: str, cells: list[str]) -> str:
+        return (f"  {name:<{_NAME_WIDTH}}" + "".join(f"{cell:>{width}}" for cell in cells)).rstrip()
+
     tick = float(row["tick_size"])
     told = [printed(made) for made in sums]
-    lines = [_line(f"ticks of {tick:.12g}", [made.name for made in sums])]
+    lines = [line(f"ticks of {tick:.12g}", [made.name for made in sums])]
     for name in _ORDER:
         cells = [terms.get(name) for terms, _ in told]
         if any(cell is not None for cell in cells):
-            lines.append(_line(name, [_cell(cell, sign=name != FAIR) for cell in cells]))
-    lines.append(_line(UNROUNDED, [in_ticks(thousandths(made.unrounded)) for made in sums]))
+            lines.append(line(name, [_cell(cell, sign=name != FAIR) for cell in cells]))
+    lines.append(line(UNROUNDED, [in_ticks(thousandths(made.unrounded)) for made in sums]))
     for name in _CLAMP_ORDER:
         cells = [clamps.get(name) for _, clamps in told]
         if any(cells):
-            lines.append(_line(name, [_cell(cell, sign=True) for cell in cells]))
-    lines.append(_line(PRICE, [in_ticks(thousandths(made.price)) if made.quoted else "none" for made in sums]))
-    lines.append(_line("price", [f"{float(made.price) * tick:,.12g}" if made.quoted else "" for made in sums]))
-    lines.append(_line("lots", [f"{made.lots:,}" if made.quoted else "" for made in sums]))
+            lines.append(line(name, [_cell(cell, sign=True) for cell in cells]))
+    lines.append(line(PRICE, [in_ticks(thousandths(made.price)) if made.quoted else "none" for made in sums]))
+    lines.append(line("price", [f"{float(made.price) * tick:,.12g}" if made.quoted else "" for made in sums]))
+    lines.append(line("lots", [f"{made.lots:,}" if made.quoted else "" for made in sums]))
     return lines
 
 
 def _cell(number: int | None, *, sign: bool) -> str:
     return "" if number is None else in_ticks(number, sign=sign)
-
-
-def _line(name: str, cells: list[str]) -> str:
-    return (f"  {name:<{_NAME_WIDTH}}" + "".join(f"{cell:>{_WIDTH}}" for cell in cells)).rstrip()
 
 
 def exact(number: Fraction) -> str:

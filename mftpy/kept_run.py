@@ -78,6 +78,8 @@ class KeptRun:
         """
         self.directory = directory
         self.damage = ""
+        self._sequences: dict[int, int] = {}
+        self._bounds: tuple[int, int] | None = None
         self._actions: NDArray[np.void] | None = None
         try:
             journals.finish(directory)
@@ -124,6 +126,8 @@ class KeptRun:
         InputFileError
             There is none.
         """
+        if self._bounds is not None and not self.live:
+            return self._bounds
         newest = 0
         try:
             with self._journal.reader(at="newest") as reader:
@@ -140,7 +144,8 @@ class KeptRun:
         if record is None or newest < record.sequence:
             what = self.damage or "nothing has been decided yet"
             raise InputFileError(f"run {self.meta.run_id} has no decision to explain: {what}")
-        return record.sequence, newest
+        self._bounds = record.sequence, newest
+        return self._bounds
 
     def read(self, first: int, last: int) -> list[np.void]:
         """Return the decisions with these numbers of records, as far as they can be read."""
@@ -150,6 +155,7 @@ class KeptRun:
                 while reader.next_sequence <= last and (record := reader.read()) is not None:
                     if record.sequence <= last:
                         rows.append(_row(record.payload, DECISION, self._journal.path, record.sequence))
+                        self._sequences[int(rows[-1]["decision_id"])] = record.sequence
         except JournalDamaged as error:
             self._cannot(error)
         except RecordError:
@@ -186,43 +192,31 @@ class KeptRun:
         low, high = self.bounds()
         found = None
         while low <= high:
-            middle = (low + high) // 2
-            rows = self.read(middle, middle)
+            middle = probe = (low + high) // 2
+            step = 1
+            while not (rows := self.read(probe, probe)) and probe < high:
+                probe, step = min(probe + step, high), 2 * step  # damaged, or removed meanwhile: over it
             if rows and early(rows[0]):
-                found, low = rows[0], middle + 1
-            elif rows:
-                high = middle - 1
-            elif middle < self.bounds()[0]:
-                low = middle + 1  # retention has just removed it
+                found, low = rows[0], probe + 1
             else:
-                high = middle - 1  # damaged from there on
+                high = middle - 1
         return found
 
     def passed_on_before(self, row: np.void) -> int | None:
         """Return the number of the last decision that was passed on before this one; None when none is found."""
         oldest, _ = self.bounds()
-        end = int(row["decision_id"])
-        high = self._sequence_of(end) - 1
-        searched = 0
-        while high >= oldest and searched < LOOK_BACK:
-            low = max(oldest, high - CHUNK + 1)
-            for earlier in reversed(self.read(low, high)):
-                if int(earlier["passed_on"]) and int(earlier["decision_id"]) < end:
+        first = self._sequences[int(row["decision_id"])]
+        high, count = first - 1, 16
+        while high >= oldest and first - high < LOOK_BACK:
+            low = max(oldest, high - count + 1)
+            rows = self.read(low, high)
+            for earlier in reversed(rows):
+                if int(earlier["passed_on"]):
                     return int(earlier["decision_id"])
-            searched += high - low + 1
-            high = low - 1
+            if len(rows) < high - low + 1:
+                return None  # damaged, or removed meanwhile
+            high, count = low - 1, min(2 * count, CHUNK)
         return None
-
-    def _sequence_of(self, decision_id: int) -> int:
-        low, high = self.bounds()
-        while low < high:
-            middle = (low + high) // 2
-            rows = self.read(middle, middle)
-            if rows and int(rows[0]["decision_id"]) < decision_id:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
     # actions
 

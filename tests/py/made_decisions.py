@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from mftcore import Journal
+from mftcore import Journal, JournalFull
 from mftpy import journals
 from mftpy.config import load
 from mftpy.decisions import ACTION, DECISION, Clamp, FairSource
@@ -78,7 +78,7 @@ def random_decision(seed, number=1):
     }  # fmt: skip
     small = ticks * tick * 1e-3
     terms = [rng.uniform(-1, 1) * small, rng.random() * small, rng.uniform(-0.1, 1) * small]
-    model_quotes(row, *terms, rng.randrange(1, 9), rng.random() * small / 10, clamps)
+    model_quotes(row, *terms, rng.choice([1, 1, 1, 2, 3, 8]), rng.random() * small / 10, clamps)
     if rng.random() < 0.2:  # a model of the user's, which explains nothing
         for name in ("skew", "model_half", "fee"):
             row["out"][name] = 0.0
@@ -96,11 +96,19 @@ def action(decision_id, outcome, time_ns, **members):
     return row
 
 
-def kept_run(directory, decisions, actions=(), run_id="20260131T120000Z-1", **sizes):
+def kept_run(directory, decisions, actions=(), run_id="20260131T120000Z-1", file_bytes=1 << 18):
     """Write the journals of a finished run."""
     for name, rows in ((journals.DECISIONS, decisions), (journals.ACTIONS, actions)):
         meta = journals.Meta.of(load(None), INSTRUMENT, run_id, name)
-        with Journal.create(directory / name, meta=meta.text, **sizes) as journal, journal.writer(drain=True) as writer:
+        with (
+            Journal.create(directory / name, meta=meta.text, memory_bytes=1 << 16, file_bytes=file_bytes) as journal,
+            journal.writer(drain=True) as writer,
+        ):
             for row in rows:
-                writer.append(1, row.tobytes())
+                while True:
+                    try:
+                        writer.append(1, row.tobytes())
+                        break
+                    except JournalFull:
+                        writer.flush()
     return directory

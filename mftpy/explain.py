@@ -371,7 +371,9 @@ def action_in_words(action: Any) -> str:
         Outcome.AMENDED: f"{order} moved: {at}",
         Outcome.CANCELLED: f"{order} cancelled {at}",
         Outcome.RESTS_ALREADY: f"{order} rests already {at}: within the threshold, nothing sent",
-        Outcome.WAITS_FOR_ANSWER: f"{order} waits for the exchange's answer {at}, nothing sent",
+        Outcome.WAITS_FOR_ANSWER: f"{order} waits for the exchange's answer {at}, nothing sent"
+        if int(action["client_order_id"])
+        else f"nothing sent {at}: it waits for a decision that knows of the last fill",
         Outcome.THROTTLED: f"nothing sent {at}: the budget of messages is spent",
         Outcome.REFUSED_BY_LIMITS: f"nothing sent {at}: refused by execution's own limits on price, size or worst case",
         Outcome.PAUSED_AFTER_REFUSAL: f"nothing sent {at}: the exchange has just refused this side's last message",

@@ -21,7 +21,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mftcore import Journal, JournalDrainer, JournalWriter, MftError, NoSuchJournal, NoSuchSegment, inspect_segment
+from mftcore import (
+    Journal,
+    JournalDrainer,
+    JournalWriter,
+    MftError,
+    NoSuchJournal,
+    NoSuchSegment,
+    RoleTaken,
+    inspect_segment,
+)
 from mftpy.decisions import ACTION, DECISION
 from mftpy.errors import InputFileError
 from mftpy.links import Instrument
@@ -285,6 +294,41 @@ def _remove(directory: Path, name: str) -> None:
         for path in place.iterdir():
             if ".mftj" in path.name or path.name in ("writer.lock", "drainer.lock"):
                 path.unlink()
+
+
+def remove_oldest(runs: Path, total_mib: int) -> int:
+    """Remove the journals of the oldest runs while those of all runs together take more than `total_mib`.
+
+    Parameters
+    ----------
+    runs : Path
+        Holds a directory for each run; their names sort by time.
+    total_mib : int
+
+    Returns
+    -------
+    int
+        Runs whose decisions were removed. One that goes on is left alone.
+
+    Raises
+    ------
+    MftError, OSError
+        What is there cannot be looked at or removed.
+    """
+    places = [path for path in sorted(runs.iterdir()) if (path / DECISIONS).is_dir()] if runs.is_dir() else []
+    taken = {path: sum(file.stat().st_size for name in NAMES for file in (path / name).glob("*")) for path in places}
+    removed, total = 0, sum(taken.values())
+    for path in places:
+        if total <= total_mib * MIB:
+            break
+        try:
+            for name in NAMES:
+                _remove(path, name)
+                (path / name).rmdir()
+        except RoleTaken:
+            continue
+        removed, total = removed + 1, total - taken[path]
+    return removed
 
 
 def finish(directory: Path) -> None:

@@ -15,7 +15,7 @@ from mftpy import config as configuration
 from mftpy import journals
 from mftpy.errors import HaltedError, MftpyError, ResourceError
 from mftpy.execution.position import Waterfall
-from mftpy.instance import InstanceLock, NotedRun, make_run_directory, new_run_id
+from mftpy.instance import InstanceLock, NotedRun, make_run_directory, new_run_id, state_directory
 from mftpy.processes.jobs import Credentials, choose_placement
 from mftpy.report import disagreements, report_text, summarise, to_json, write_whole
 from mftpy.settings import Config
@@ -65,6 +65,18 @@ def _finish(previous: NotedRun | None) -> list[str]:
     return []
 
 
+def _make_room(config: Config) -> list[str]:
+    """Remove what the oldest runs in the state directory have kept beyond what may be kept."""
+    if config.output.dir:
+        return []
+    runs = state_directory() / "runs"
+    try:
+        journals.remove_oldest(runs, config.output.decisions_mb)
+    except (MftError, OSError) as error:
+        return [f"the decisions of earlier runs in {runs} cannot be removed: {error}"]
+    return []
+
+
 def run(
     config: Config,
     credentials: Credentials | None,
@@ -92,7 +104,7 @@ def run(
         directory = make_run_directory(config.output.dir, run_id)
         write_whole(directory, "config.toml", configuration.to_toml(config))
         supervisor = Supervisor(config, run_id, placement, credentials, config.websocket_url, directory)
-        supervisor.outcome.warnings += _finish(lock.previous)
+        supervisor.outcome.warnings += [*_finish(lock.previous), *_make_room(config)]
         lock.note(run_id, directory)
         if placement.note:
             supervisor.outcome.warnings.append(placement.note)

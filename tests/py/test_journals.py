@@ -14,7 +14,19 @@ from mftcore import Journal, JournalFull, segments
 from mftpy.config import load
 from mftpy.decisions import ACTION, DECISION
 from mftpy.errors import InputFileError
-from mftpy.journals import ACTIONS, DECISIONS, MIB, NAMES, Meta, RunJournals, close_writer, finish, open_writer, sizes
+from mftpy.journals import (
+    ACTIONS,
+    DECISIONS,
+    MIB,
+    NAMES,
+    Meta,
+    RunJournals,
+    close_writer,
+    finish,
+    open_writer,
+    remove_oldest,
+    sizes,
+)
 from tests.core.test_journal_disk import in_small_disk
 from tests.py.made_decisions import INSTRUMENT, plain_decision
 
@@ -268,6 +280,21 @@ def test_retention_removes_the_oldest_and_never_exceeds_the_bound(tmp_path):
     assert found[0] > 1
     on_disk = sum(path.stat().st_size for name in NAMES for path in (tmp_path / name).iterdir())
     assert on_disk <= 16 * MIB
+
+
+def test_the_oldest_finished_runs_go_when_all_take_more_than_may_be_kept(tmp_path):
+    for name in ("20260101T000000Z-1", "20260102T000000Z-1", "20260103T000000Z-1", "20260104T000000Z-1"):
+        begin(tmp_path / name, **{"output.decisions_mb": 64}).close()  # 4 MiB each, preallocated
+    going_on = supervisor(tmp_path / "20260101T000000Z-0")
+    writing = child(tmp_path / "20260101T000000Z-0", 5)
+    assert remove_oldest(tmp_path, 1000) == 0
+    assert remove_oldest(tmp_path, 19) == 2
+    kill(going_on)
+    kept = [path.name[:8] for path in sorted(tmp_path.iterdir()) if (path / DECISIONS).exists()]
+    assert kept == ["20260101", "20260103", "20260104"]
+    assert end(writing) == 0
+    assert numbers(tmp_path / "20260101T000000Z-0") == [1, 2, 3, 4, 5]
+    assert remove_oldest(tmp_path / "nowhere", 16) == 0
 
 
 def test_a_journal_says_of_which_run_it_is(tmp_path):

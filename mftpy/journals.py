@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -388,3 +388,13 @@ def close_writer(writer: JournalWriter | None, directory: str, name: str, warn: 
         writer.close()
     except MftError as error:
         warn(f"not all {name} of this run are on disk: {error}")
+
+
+@contextlib.contextmanager
+def writing(directory: str, name: str, warn: Callable[[str], None]) -> Iterator[JournalWriter | None]:
+    """Hold the writing end of a journal of this run, as `open_writer`, until the block ends in whichever way."""
+    writer = open_writer(directory, name, warn)
+    try:
+        yield writer
+    finally:
+        close_writer(writer, directory, name, warn)

@@ -8,14 +8,14 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from mftcore import Unstable
+from mftcore import JournalWriter, Unstable
 from mftpy import records
 from mftpy.errors import HaltedError, VenueError
 from mftpy.execution.actions_kept import ActionsKept
 from mftpy.execution.desk import Desk
 from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
-from mftpy.journals import ACTIONS, close_writer, open_writer
+from mftpy.journals import ACTIONS, writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
@@ -43,7 +43,9 @@ UNINFORMED_S: Final = 1.0
 class Executor:
     """The desk and everything around it: session, shared structures, timers."""
 
-    def __init__(self, links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+    def __init__(
+        self, links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None = None
+    ) -> None:
         instrument, config = links.instrument, job.config
         self.links, self.job, self.child = links, job, child
         self.scale = Scale(instrument.tick_size, instrument.lot_size)
@@ -56,9 +58,7 @@ class Executor:
         )
         self.requests = OrderRequests(instrument.name, self.scale, label=job.label)
         self.latency = links.latency.recorder()
-        self._tell = partial(child.send, "warning")
-        self._journal = open_writer(job.journals, ACTIONS, self._tell)
-        self.kept = ActionsKept(self.desk, self._journal, self._tell)
+        self.kept = ActionsKept(self.desk, journal, partial(child.send, "warning"))
         self.start: Books | None = None
         self.foreign: set[str] = set()
         self.pulls = 0
@@ -410,7 +410,6 @@ class Executor:
         if foreign_now:
             child.send("warning", f"{foreign_now} orders of others rest on this account; they were left alone")
         self.kept.settle(time.monotonic_ns())
-        close_writer(self._journal, self.job.journals, ACTIONS, self._tell)
         return self._report(books, left)
 
     def _report(self, books: Books, left: int) -> dict[str, Any]:
@@ -456,9 +455,9 @@ class Executor:
         }
 
 
-def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+def _loop(links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None) -> None:
     child.enter(State.CONNECTING)
-    executor = Executor(links, job, credentials, child)
+    executor = Executor(links, job, credentials, child, journal)
     session = executor.session
     executor.open()
     waiter = Waiter(links.execution_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
@@ -480,11 +479,16 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
 
 def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as journal:
+            _loop(links, job, credentials, child, journal)
+
     run_child(
         "execution",
         links.execution,
         links.control,
         conn,
         job.placement.execution_cores,
-        lambda child: _loop(links, job, credentials, child),
+        body,
     )

@@ -47,6 +47,14 @@ close_writer(writer, directory, DECISIONS, sys.exit)
 """
 
 
+@pytest.fixture(autouse=True)
+def leave_nothing(tmp_path):
+    yield
+    for place in tmp_path.rglob(DECISIONS):
+        if place.is_dir():
+            finish(place.parent)
+
+
 def begin(directory, **overrides):
     return RunJournals.create(directory, load(None, overrides), INSTRUMENT, "20260131T120000Z-1")
 

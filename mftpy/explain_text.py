@@ -184,7 +184,7 @@ def _horizon(row: Any) -> str:
     solved, asked = float(row["out"]["horizon_s"]), float(row["x"]["horizon_s"])
     if solved > 0:
         return f"{solved:,.6g} s"
-    return f"{asked:,.6g} s" if asked > 0 else "the model's own"
+    return f"{asked:,.6g} s" if asked > 0 else "stationary"
 
 
 def _fair(row: Any) -> str:

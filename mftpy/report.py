@@ -152,6 +152,8 @@ def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str,
         f"  latency    recv-to-send p50 {latency['p50'] / 1e3:,.0f} us, p99 {latency['p99'] / 1e3:,.0f} us, "
         f"max {latency['max'] / 1e3:,.0f} us over {latency['count']:,} orders",
     ]
+    if summary["decisions_not_kept"]:
+        lines.append(f"  decisions  {shown('decisions_not_kept')} were not kept: mftpy explain does not know of them")
     if summary["orders_left_open"] is None:
         lines.append("  exchange   was not asked")
     else:

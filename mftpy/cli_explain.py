@@ -66,15 +66,18 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _of_order(run: KeptRun, client_order_id: int) -> list[np.void]:
-    numbers = dict.fromkeys(int(action["decision_id"]) for action in run.actions_on(client_order_id))
+    from mftpy.kept_run import changes
+
+    numbers = dict.fromkeys(int(action["decision_id"]) for action in changes(run.actions_on(client_order_id)))
     return [row for number in numbers if (row := run.by_number(number)) is not None]
 
 
 def _say_text(run: KeptRun, found: list[np.void], order: int | None) -> None:
     from mftpy.explain_text import as_text, order_text
+    from mftpy.kept_run import changes
 
     if order is not None:
-        say(order_text(order, run.actions_on(order), run.meta, {int(row["decision_id"]) for row in found}))
+        say(order_text(order, changes(run.actions_on(order)), run.meta, {int(row["decision_id"]) for row in found}))
         if found:
             say("")
     for number, row in enumerate(found):

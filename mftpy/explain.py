@@ -395,6 +395,8 @@ def passed_on_in_words(row: Any, standing: int | None, settings: dict[str, Any])
     if int(row["passed_on"]):
         return "passed on to execution"
     stands = f"decision {standing:,}" if standing is not None else "the last one that was passed on"
+    if not int(row["n_bids"]) and not int(row["n_asks"]):
+        return f"not passed on: {stands} told execution already that nothing is to rest"
     ticks = int(row["threshold_ticks"])
     why = f"against {stands}, whose quotes stand, no price differs by {ticks:,} tick{'s' if ticks != 1 else ''}, and"
     why += " neither sizes nor the number of quotes do"

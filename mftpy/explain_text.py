@@ -149,11 +149,11 @@ def _head(row: Any, run: Any) -> list[str]:
         + (f"{age:,.3f} ms old" if not math.isnan(age) else "none yet")
         + (f"; the exchange was last heard {silent:,.3f} ms before" if not math.isnan(silent) else ""),
         f"  {'account':<12}version {int(row['account_version']):,}, {int(row['account_fills']):,} fills; position "
-        f"{position:+,} lots ({position * lot:+,.8g} coins)"
+        f"{_signed(position)} lots ({_signed(position * lot)} coins)"
         + (f" at {float(row['average_price']):,.10g}" if position else "")
         + f", cash {float(row['cash']):+,.2f}",
-        f"  {'worst case':<12}{int(row['worst_long_lots']):+,} lots if all bids fill, "
-        f"{-int(row['worst_short_lots']):+,} if all asks do"
+        f"  {'worst case':<12}{_signed(int(row['worst_long_lots']))} lots if all bids fill, "
+        f"{_signed(-int(row['worst_short_lots']))} if all asks do"
         + (f"; outside the quotes: {', '.join(outside)}" if outside else ""),
         f"  {'mode':<12}{_mode(row)}",
         f"  {'fair price':<12}{_fair(row)}",
@@ -167,6 +167,10 @@ def _head(row: Any, run: Any) -> list[str]:
             f"ask: A {float(x['A_ask']):,.6g} /s, k {float(x['k_ask']):,.6g} ({_standing(row, 'ask')})",
         ]
     return head
+
+
+def _signed(number: float) -> str:
+    return f"{number:+,.10g}" if number else "0"
 
 
 def _mode(row: Any) -> str:
@@ -200,7 +204,8 @@ def _fair(row: Any) -> str:
     ]
     others = f"{sides[0]} and {sides[1]}, ours left out"
     if source == FairSource.NONE:
-        return f"none; {others}"
+        looked = Reason.NO_FAIR_PRICE in Reason(int(row["reasons"]))
+        return f"none; {others}" if looked else "none was looked for"
     fair = f"{float(row['fair_ticks']) * float(row['tick_size']):,.12g}"
     how = {
         FairSource.MID: f"the middle of {others}",
@@ -310,7 +315,7 @@ def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> 
     ----------
     client_order_id : int
     actions : sequence of numpy.void of ACTION
-        All about this order, in order.
+        What changed this order, in order.
     run : mftpy.journals.Meta
     kept : set of int
         Numbers of the decisions that follow; the others are not kept any more.
@@ -318,12 +323,11 @@ def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> 
     lines = [f"order {client_order_id}, run {run.run_id}, {run.instrument}"]
     for action in actions:
         number = int(action["decision_id"])
-        name = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
-        gone = "" if number in kept else ", no longer kept"
-        lines.append(
-            f"  {wall((int(action['sent_ns']) or int(action['time_ns'])) + run.wall_minus_monotonic_ns)}  {name:<6} "
-            f"{action_in_words(action)} (decision {number:,}{gone})"
-        )
+        at = wall((int(action["sent_ns"]) or int(action["time_ns"])) + run.wall_minus_monotonic_ns)
+        side = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
+        gone = "" if number in kept else ", not kept"
+        what = f"  {at[:26]}  {side:<6} {action_in_words(action)} (decision {number:,}{gone})"
+        lines.append(textwrap.fill(what, _TERMINAL, subsequent_indent=" " * 37, drop_whitespace=False))
     return "\n".join(lines)
 
 

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 
 from mftcore import Journal, JournalDamaged, MftError, NoSuchJournal, RecordError
 from mftpy import journals
-from mftpy.decisions import ACTION, DECISION
+from mftpy.decisions import ACTION, DECISION, Outcome
 from mftpy.errors import ConfigError, InputFileError
 from mftpy.instance import noted_run, noted_runs, state_directory
 from mftpy.journals import ACTIONS, DECISIONS, Meta
 
 CHUNK: Final = 512
+_LEFT_ALONE: Final = [
+    Outcome.RESTS_ALREADY, Outcome.WAITS_FOR_ANSWER, Outcome.THROTTLED, Outcome.REFUSED_BY_LIMITS,
+    Outcome.PAUSED_AFTER_REFUSAL, Outcome.HELD_POSSIBLY_FILLED,
+]  # fmt: skip
 LOOK_BACK: Final = 50_000
 """So many decisions before one are searched for the last that was passed on."""
 
@@ -313,6 +317,11 @@ class KeptRun:
         if not rows:
             raise InputFileError(f"decisions of run {self.meta.run_id} cannot be read: {self.damage}")
         return int(rows[0]["decided_ns"])
+
+
+def changes(actions: NDArray[np.void]) -> NDArray[np.void]:
+    """Return those actions that changed an order: the others say why it was left alone."""
+    return np.compress(~np.isin(actions["outcome"], _LEFT_ALONE), actions)
 
 
 def _row(payload: bytes, dtype: np.dtype[Any], path: str, sequence: int) -> np.void:

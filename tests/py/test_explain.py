@@ -247,6 +247,15 @@ def test_a_side_without_a_quote_is_told_to_be_the_models_wish():
     assert "no ask" not in explained(row).lower()
 
 
+def test_a_decision_without_a_quote_that_was_not_passed_on_is_told_to_say_nothing_new():
+    row = plain_decision()
+    row["passed_on"], row["reasons"], row["fair_source"] = 0, int(Reason.STOPPING), 0
+    row["net_bid_ticks"] = row["net_ask_ticks"] = 0
+    text = explained(row, standing=7)
+    assert "decision 7 told execution already that nothing is to rest" in text
+    assert "none was looked for" in text
+
+
 def test_a_size_is_told_with_what_cut_it():
     row = plain_decision()
     model_quotes(row, 0.3, 2.2, 6.17, levels=2)
@@ -313,6 +322,7 @@ def decisions(count=20, every_ms=500):
 ACTIONS = [
     action(1, Outcome.INSERTED, 10_501 * MS, client_order_id=7, price_ticks=616_900, lots=10, sent_ns=10_501 * MS),
     action(6, Outcome.AMENDED, 13_001 * MS, client_order_id=7, price_ticks=616_880, lots=10, sent_ns=13_001 * MS),
+    action(9, Outcome.RESTS_ALREADY, 13_501 * MS, client_order_id=7, price_ticks=616_880, lots=10),
     action(6, Outcome.FILLED, 14_000 * MS, client_order_id=7, price_ticks=616_880, lots=4),
     action(11, Outcome.THROTTLED, 15_501 * MS, price_ticks=616_870, lots=6),
 ]
@@ -369,6 +379,7 @@ def test_an_order_is_told_from_its_insertion_to_its_end_with_the_decisions_behin
         True
     ] * 4
     assert "616,880, 4 lots" in life[3]
+    assert [line for line in out.splitlines() if len(line) > 100] == []
     code, out, err = told(capsys, "--run", run, "--order", 99)
     assert (code, out) == (2, "")
     assert "orders 7 to 7 are kept" in err
@@ -379,7 +390,9 @@ def test_json_holds_the_run_the_decisions_and_the_order(run, capsys):
     found = json.loads(out)
     assert code == 0
     assert [decision["decision_id"] for decision in found["decisions"]] == [1, 6]
-    assert [action["outcome"] for action in found["order"]["actions"]] == ["INSERTED", "AMENDED", "FILLED"]
+    assert [action["outcome"] for action in found["order"]["actions"]] == [
+        "INSERTED", "AMENDED", "RESTS_ALREADY", "FILLED",
+    ]  # fmt: skip
     assert found["run"]["instrument"] == "BTC-PERPETUAL"
     assert found["run"]["live"] is False
 

@@ -161,13 +161,16 @@ def _whole_lots(coins: float, lot: float) -> int:
 
 
 def cuts(row: Any, sums: list[QuoteSum]) -> list[str]:
-    """Say of each quote that is smaller than asked for what cut it."""
+    """Say of each quote that is smaller than asked for, or missing behind others, what cut it."""
     said = []
     position = int(row["position_lots"])
     for made in sums:
+        word = side_word(made.side)
+        room = int(row[f"{word}_room_lots"])
+        if not made.quoted and int(row[f"n_{word}s"]):
+            said.append(f"no {made.name}: the side has room for {room:,} lots in all")
         if not made.quoted or made.lots >= made.asked_lots:
             continue
-        room = int(row[f"{side_word(made.side)}_room_lots"])
         before = sum(other.lots for other in sums if other.side is made.side and other.level < made.level)
         why = f"the side has room for {room:,} lots in all"
         if made.lots < room - before:

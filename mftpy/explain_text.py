@@ -106,15 +106,22 @@ def as_text(row: Any, run: Any, actions: Any, standing: int | None) -> str:
     said = [*reasons_in_words(row, run.settings), *cuts(row, sums)]
     lines += [*(_sentence(sentence) for sentence in said), *([""] if said else [])]
     lines.append(_sentence(passed_on_in_words(row, standing, run.settings)))
+    if len(actions) and not int(row["passed_on"]):
+        lines.append("  Execution, which looks at the newest decision whenever it wakes:")
     decided_ns = int(row["decided_ns"])
     for action in actions:
         after_ns = (int(action["sent_ns"]) or int(action["time_ns"])) - decided_ns
         name = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
         what = f"  {name:<6}{_duration(after_ns):>10} later  {action_in_words(action)}"
-        lines.append(textwrap.fill(what, _TERMINAL, subsequent_indent=" " * 26, drop_whitespace=False))
+        lines.append(_wrapped(what, 26))
     if int(row["passed_on"]) and not len(actions):
         lines.append("  Execution did nothing about it: no message was needed, or a newer decision took its place.")
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: int) -> str:
+    lines = textwrap.wrap(text, _TERMINAL, subsequent_indent=" " * indent, drop_whitespace=False)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _sentence(text: str) -> str:
@@ -327,7 +334,7 @@ def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> 
         side = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
         gone = "" if number in kept else ", not kept"
         what = f"  {at[:26]}  {side:<6} {action_in_words(action)} (decision {number:,}{gone})"
-        lines.append(textwrap.fill(what, _TERMINAL, subsequent_indent=" " * 37, drop_whitespace=False))
+        lines.append(_wrapped(what, 37))
     return "\n".join(lines)
 
 

@@ -263,6 +263,8 @@ def test_a_size_is_told_with_what_cut_it():
     assert "Bid 2: 4 of 10 lots: the side has room for 14 lots in all." in explained(row)
     row["bid_lots"][:2], row["bid_room_lots"] = (8, 8), 80
     assert "Bid 1: 8 of 10 lots: quotes that would grow the position shrink with it." in explained(row)
+    row["n_bids"] = 1
+    assert "No bid 2: the side has room for 80 lots in all." in explained(row)
     row["out"]["bid_size"][0] = 0.008
     assert "Bid 1" not in explained(row)
 

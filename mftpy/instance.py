@@ -148,8 +148,11 @@ class InstanceLock:
         self._write(f"{os.getpid()}\n{run_id}\n".encode() + os.fsencode(directory.absolute()) + b"\n")
 
     def _write(self, text: bytes) -> None:
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text, 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text, 0)
+        except OSError as error:
+            raise ResourceError(f"cannot write the instance lock {self._path}: {error.strerror}") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

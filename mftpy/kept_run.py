@@ -304,13 +304,15 @@ class KeptRun:
         return round(at.astimezone().timestamp() * 1e6) * 1000 - self.meta.wall_minus_monotonic_ns
 
     def _time_of_day(self, text: str) -> int:
-        """The last such time that lies within the run, else that of the day on which it began."""
+        """The last such time that lies within the run, else that of the day of its newest decision."""
         first, last = (self._datetime(self._decided_ns(number)) for number in self.bounds())
         clock = datetime.strptime(text + ":00" * (text.count(":") == 1), "%H:%M:%S.%f" if "." in text else "%H:%M:%S")
         day = last.date()
-        while day > first.date() and datetime.combine(day, clock.time()).astimezone() > last:
+        while day >= first.date():
+            if first <= datetime.combine(day, clock.time()).astimezone() <= last:
+                return self._from(datetime.combine(day, clock.time()))
             day -= timedelta(days=1)
-        return self._from(datetime.combine(day, clock.time()))
+        return self._from(datetime.combine(last.date(), clock.time()))
 
     def _decided_ns(self, number: int) -> int:
         rows = self.read(number, number)

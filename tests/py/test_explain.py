@@ -373,6 +373,18 @@ def test_a_time_that_is_none_or_too_early_is_refused_in_a_sentence(run, capsys, 
     assert "the oldest decision that is kept was made at" in err
 
 
+def test_a_time_of_day_in_a_run_over_midnight_is_the_one_within_the_run(tmp_path, capsys):
+    meta = journals.Meta.of(load(None), INSTRUMENT, "1", journals.DECISIONS)
+    tomorrow = (datetime.now() + timedelta(days=1)).replace(hour=23, minute=59, second=50, microsecond=0)
+    start_ns = round(tomorrow.timestamp()) * 10**9 - meta.wall_minus_monotonic_ns
+    rows = [plain_decision(number, decided_ns=start_ns + number * 2000 * MS) for number in range(1, 11)]
+    run = kept_run(tmp_path / "run", rows)
+    for text, number in (("23:59:55.5", 2), ("00:00:03.5", 6), ("00:00:01", 5), ("00:00:59", 10), ("00:01", 10)):
+        code, out, err = told(capsys, "--run", run, "--at", text)
+        assert (code, which(out), err) == (0, [number], ""), text
+    assert told(capsys, "--run", run, "--at", "-1h")[0] == 2
+
+
 def test_an_order_is_told_from_its_insertion_to_its_end_with_the_decisions_behind_it(run, capsys):
     code, out, err = told(capsys, "--run", run, "--order", 7)
     assert (code, which(out), err) == (0, [1, 6], "")

@@ -27,14 +27,11 @@ from mftpy.explain import (
     SKEW,
     STANDINGS,
     QuoteSum,
-    action_in_words,
-    age_ms,
     cuts,
-    passed_on_in_words,
     quote_sums,
-    reasons_in_words,
     side_word,
 )
+from mftpy.explain_reasons import action_in_words, age_ms, passed_on_in_words, reasons_in_words
 from mftpy.records import Mode, Reason
 
 UNROUNDED: Final = "= unrounded"

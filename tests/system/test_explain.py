@@ -11,7 +11,8 @@ import psutil
 
 from mftcore import Journal, segments
 from mftpy.journals import NAMES
-from tests.py.test_explain import adds_up, which
+from tests.py.test_explain import adds_up
+from tests.py.test_explain_command import which
 from tests.system.conftest import PATIENCE_S, ROOT
 
 

@@ -12,6 +12,8 @@ from mftpy.console import Parser, complain, say, whole
 from mftpy.errors import ConfigError, InputFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from mftpy.kept_run import KeptRun
@@ -80,10 +82,10 @@ def _say_text(run: KeptRun, found: list[np.void], order: int | None) -> None:
         say(order_text(order, changes(run.actions_on(order)), run.meta, {int(row["decision_id"]) for row in found}))
         if found:
             say("")
-    for number, row in enumerate(found):
+    for number, (row, standing) in enumerate(_with_standing(run, found)):
         if number:
             say("")
-        say(as_text(row, run.meta, run.actions_of(int(row["decision_id"])), _standing(run, row)))
+        say(as_text(row, run.meta, run.actions_of(int(row["decision_id"])), standing))
 
 
 def _say_json(run: KeptRun, found: list[np.void], order: int | None) -> None:
@@ -92,7 +94,8 @@ def _say_json(run: KeptRun, found: list[np.void], order: int | None) -> None:
     told: dict[str, Any] = {
         "run": {**asdict(run.meta), "directory": str(run.directory), "live": run.live},
         "decisions": [
-            as_json(row, run.meta, run.actions_of(int(row["decision_id"])), _standing(run, row)) for row in found
+            as_json(row, run.meta, run.actions_of(int(row["decision_id"])), standing)
+            for row, standing in _with_standing(run, found)
         ],
     }
     if order is not None:
@@ -105,5 +108,12 @@ def _say_json(run: KeptRun, found: list[np.void], order: int | None) -> None:
     say(json.dumps(told, indent=1, allow_nan=False))
 
 
-def _standing(run: KeptRun, row: np.void) -> int | None:
-    return None if int(row["passed_on"]) else run.passed_on_before(row)
+def _with_standing(run: KeptRun, found: list[np.void]) -> Iterator[tuple[np.void, int | None]]:
+    """Yield each decision with the number of the one that was passed on last before it."""
+    before, standing = -1, None
+    for row in found:
+        number = int(row["decision_id"])
+        if number != before + 1:
+            standing = None if int(row["passed_on"]) else run.passed_on_before(row)
+        yield row, standing
+        before, standing = number, number if int(row["passed_on"]) else standing

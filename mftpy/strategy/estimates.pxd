@@ -4,12 +4,11 @@ from libc.stdint cimport int64_t
 
 from mftpy.strategy.structs cimport account_t, estimate_t, estimates_t, parameters_t, trade_t
 
-ctypedef void (*restart_t)(void *state) noexcept nogil
-ctypedef void (*sample_mid_t)(void *state, const void *rule, int64_t now_ns, double mid) noexcept nogil
-ctypedef void (*observe_mid_t)(void *state, const void *rule, int64_t now_ns, double mid, double own_bid,
-                               double own_ask) noexcept nogil
-ctypedef void (*observe_print_t)(void *state, const void *rule, int64_t now_ns, double price, double size,
+ctypedef void (*observe_mid_t)(void *volatility, const void *sampling, void *intensity, const void *observing,
+                               int64_t now_ns, double mid, double own_bid, double own_ask) noexcept nogil
+ctypedef void (*observe_print_t)(void *intensity, const void *observing, int64_t now_ns, double price, double size,
                                  int64_t taker_side, int64_t is_own, int64_t in_snapshot) noexcept nogil
+ctypedef void (*restart_t)(void *volatility, void *intensity) noexcept nogil
 ctypedef void (*estimate_all_t)(const void *volatility, const void *sampling, const void *intensity, const void *observing,
                             const void *blending, int64_t now_ns, double price, estimate_t *out) noexcept nogil
 
@@ -28,11 +27,9 @@ cdef class Estimates:
     cdef void *observing
     cdef void *blending
     cdef estimate_t *rows
-    cdef restart_t restart_volatility
-    cdef restart_t unwatch
-    cdef sample_mid_t sample_mid
     cdef observe_mid_t observe_mid
     cdef observe_print_t observe_print
+    cdef restart_t begin_anew
     cdef estimate_all_t estimate_all
     cdef bint use_sigma
     cdef bint use_A

@@ -55,12 +55,10 @@ cdef class Estimates:
         self.blending, self.rows = memory_of(estimator.blending), <s.estimate_t *>memory_of(estimator.estimates)
         if estimator.estimates.nbytes != s.ESTIMATED * sizeof(s.estimate_t):
             raise RecordError("the estimates of this estimator are of another version: build mftpy anew")
-        self.restart_volatility = <restart_t><void *><size_t>code.restart
-        self.unwatch = <restart_t><void *><size_t>code.unwatch
-        self.sample_mid = <sample_mid_t><void *><size_t>code.sample_mid
-        self.observe_mid = <observe_mid_t><void *><size_t>code.observe_mid
-        self.observe_print = <observe_print_t><void *><size_t>code.observe_print
-        self.estimate_all = <estimate_all_t><void *><size_t>code.estimate
+        self.observe_mid = <observe_mid_t><void *><size_t>code.observe_mid.address
+        self.observe_print = <observe_print_t><void *><size_t>code.observe_print.address
+        self.begin_anew = <restart_t><void *><size_t>code.restart.address
+        self.estimate_all = <estimate_all_t><void *><size_t>code.estimate.address
         self.use_sigma = isinstance(model.sigma_usd_sqrt_s, str)
         self.use_A, self.use_k = isinstance(model.A_per_s, str), isinstance(model.k_per_usd, str)
         self.tick_size, self.lot_size = tick_size, lot_size
@@ -117,18 +115,19 @@ cdef class Estimates:
                 ask = ticks
         if mid > 0.0:
             self.price = mid
-        self.sample_mid(self.volatility, self.sampling, at_ns, mid)
-        self.observe_mid(self.intensity, self.observing, at_ns, mid, bid * self.tick_size, ask * self.tick_size)
+        self.observe_mid(
+            self.volatility, self.sampling, self.intensity, self.observing, at_ns, mid, bid * self.tick_size,
+            ask * self.tick_size,
+        )
 
     cdef void restart_c(self) noexcept nogil:
         self.c_record.restarts += 1
-        self.restart_volatility(self.volatility)
-        self.unwatch(self.intensity)
+        self.begin_anew(self.volatility, self.intensity)
 
     cdef void lost_trades_c(self, int64_t count) noexcept nogil:
-        """The mids were seen, so sigma goes on; how deep the trades of this interval reached is not known."""
+        """How deep the trades of this interval reached is not known, so it does not count."""
         self.c_record.lost_trades += count
-        self.unwatch(self.intensity)
+        self.restart_c()
 
     cdef int update_c(self, double index_price, s.parameters_t *p, int64_t now_ns) noexcept nogil:
         cdef s.estimates_t *r = self.c_record

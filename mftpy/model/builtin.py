@@ -5,7 +5,6 @@ They run compiled, by `by_address.compile_model`, and as they stand on NumPy rec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -1,19 +1,22 @@
 """Compiled functions that are called by their address, from loops that hold no interpreter.
 
-A model is a plain function ``quote(x, out)`` of one `MODEL_INPUT` and one `MODEL_OUTPUT` of `mftpy.decisions`. `compile_model`
-makes a C function ``int64_t model(void *x, void *out)`` of it that returns 0, or 1 when the function raised an exception,
-with whatever is in `out` then to be ignored. It takes no lock, and does not need the interpreter.
+A model is a plain function ``quote(x, out)`` of one `MODEL_INPUT` and one `MODEL_OUTPUT` of `mftpy.decisions`.
+`compile_model` makes a C function ``int64_t model(void *x, void *out)`` of it that returns 0, or 1 when the function
+raised an exception; what is in `out` is then to be ignored. It takes no lock and does not need the interpreter.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numba
 import numpy as np
 from numba import types
+from numba.core import callconv, cgutils
+from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
@@ -28,13 +31,34 @@ _GUARD: Final = """
 def make(sources):
     def {name}(x, out):
         _ = sources
-        try:
-            function(carray(x, 1)[0], carray(out, 1)[0])
-        except Exception:
-            return 1
-        return 0
+        return attempt(function, carray(x, 1)[0], carray(out, 1)[0])
     return {name}
 """
+
+
+@intrinsic
+def attempt(typing: Any, function: Any, x: Any, out: Any) -> Any:
+    """Call a function; 1 when it raised an exception, else 0.
+
+    The compiled form of ``try`` and ``except`` would leak what an exception with arguments from run time allocates.
+    """
+    called = function.get_call_type(typing, (x, out), {})
+
+    def lowered(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        compiled = function.dispatcher.overloads[called.args]
+        context.add_linking_libs([compiled.library])
+        status, returned = context.call_internal_no_propagate(builder, compiled.fndesc, called, arguments[1:])
+        with builder.if_then(status.is_ok):
+            context.nrt.decref(builder, called.return_type, returned)
+        with cgutils.if_unlikely(builder, builder.icmp_signed(">=", status.code, callconv.RETCODE_USEREXC)):
+            members = builder.load(status.excinfoptr)
+            allocated = builder.extract_value(members, callconv.ALLOC_FLAG_IDX)
+            with builder.if_then(builder.icmp_signed(">", allocated, allocated.type(0))):
+                context.nrt.free(builder, builder.extract_value(members, callconv.HASH_BUF_IDX))
+                context.nrt.free(builder, builder.bitcast(status.excinfoptr, callconv.GENERIC_POINTER))
+        return builder.zext(status.is_error, context.get_value_type(types.int64))
+
+    return types.int64(function, x, out), lowered
 
 
 class ByAddress:
@@ -105,11 +129,11 @@ def compile_model(function: Callable[..., Any], name: str = "") -> CompiledModel
     numba.core.errors.NumbaError
         It is beyond what Numba compiles.
     """
-    relinked = Relinked(function)
+    relinked = Relinked(function, Path(__file__))
     python = getattr(function, "py_func", function)
     signature = types.int64(types.CPointer(from_dtype(MODEL_INPUT)), types.CPointer(from_dtype(MODEL_OUTPUT)))
     symbol = f"{python.__name__}_{relinked.key:x}"
-    scope = {"__name__": __name__, "function": relinked.dispatcher, "carray": numba.carray}
+    scope = {"__name__": __name__, "function": relinked.dispatcher, "carray": numba.carray, "attempt": attempt}
     # as if it stood in the file of the model: the machine code is kept beside that
     exec(compile(_GUARD.format(name=symbol), python.__code__.co_filename, "exec"), scope)
     guard = scope["make"](relinked.key)

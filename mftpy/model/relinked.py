@@ -33,6 +33,8 @@ class Relinked:
     ----------
     function : function or Dispatcher
         Functions that it calls need no decorator.
+    *caller : Path
+        Further source files that the compiled code depends on.
 
     Attributes
     ----------
@@ -42,12 +44,14 @@ class Relinked:
         The copy of `function`; calls the copies of the others.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, *caller: Path) -> None:
         self._digest = hashlib.sha256()
         self._files: set[str] = set()
         self._copies: dict[int, Any] = {}
         self._kept: list[Any] = []  # the originals, so that no id is used twice
         self._functions: list[FunctionType] = []
+        for path in (Path(__file__), *caller):
+            self._note_file(str(path))
         self.dispatcher: Any = self._copy_function(function)
         self.key = int.from_bytes(self._digest.digest()[:7], "little")
         for copy in self._functions:  # names of machine code: two versions in one process must not be taken for one

@@ -18,6 +18,7 @@ cdef enum:
     ASK_K = 4
 
 cdef int64_t EVERY_NS = 250_000_000
+cdef int64_t OLDEST_NS = 1_000_000_000  # of what is seen first; older stamps are some clock's mistake
 
 
 cdef void *memory_of(object array) except NULL:
@@ -86,7 +87,7 @@ cdef class Estimates:
 
     cdef int64_t later(self, int64_t at_ns, int64_t now_ns) noexcept nogil:
         """Order by time, whatever a clock or a record says: never in the future, never before what was seen."""
-        self.seen_ns = max(self.seen_ns, min(at_ns, now_ns))
+        self.seen_ns = max(self.seen_ns if self.seen_ns else now_ns - OLDEST_NS, min(at_ns, now_ns))
         return self.seen_ns
 
     cdef void on_trade_c(self, const s.trade_t *trade, const s.account_t *mine, int64_t now_ns) noexcept nogil:

@@ -5,45 +5,36 @@ The work is in `mftpy.strategy.loop`, without the interpreter; here it is put to
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from multiprocessing.connection import Connection
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mftcore import JournalWriter, SeqlockWriter
 from mftpy.links import Links
-from mftpy.model.builtin import MODELS
-from mftpy.model.by_address import CALLABLES, CompiledModel, compile_model
 from mftpy.model.compiled import cache_note
 from mftpy.model.estimator import Estimator
-from mftpy.model.estimator_by_address import EstimatorCode, compile_estimator
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.jobs import Job
 from mftpy.records import Command, State
 from mftpy.settings import Config
+from mftpy.strategy.code import Code, LoadingEstimates, are_used, compilations, load_estimates, load_model
 from mftpy.strategy.decide import Quoter
-from mftpy.strategy.estimates import Estimates
 from mftpy.strategy.loop import StrategyLoop
 from mftpy.strategy.parameters import parameters
 
 RUN_NS: Final = 50_000_000
 """How long the loop goes on before the supervisor's pipe is looked at."""
 
+LONG_RUN_NS: Final = 1_000_000_000
+"""The same while another thread compiles: to get the interpreter back from it takes some milliseconds."""
+
 LAST_TRIES: Final = 100
-
-
-class Code(NamedTuple):
-    """What is called by its address."""
-
-    model: CompiledModel
-    estimator: EstimatorCode
-
-
-def compile_code(config: Config) -> Code:
-    """Compile model and estimators, or load them from disk."""
-    return Code(compile_model(MODELS[config.model.name], config.model.name), compile_estimator())
+COMPILED_S: Final = 2.0
 
 
 def make_loop(
@@ -59,23 +50,31 @@ def make_loop(
 ) -> StrategyLoop:
     """Put the strategy together; it takes its ends of `links`.
 
+    Parameters
+    ----------
+    links : Links
+    config : Config
+    code : Code
+        Without estimates, nothing is estimated until `StrategyLoop.attach`.
+    status : ndarray of records.STATUS, shape (1,)
+    status_writer : SeqlockWriter
+    journal : JournalWriter, optional
+        For its decisions.
+    wait_mode : str
+    estimator : Estimator, optional
+        What is known already.
+
     Raises
     ------
     ConfigError
         The settings make no sense for this instrument.
     """
     instrument = links.instrument
-    known = parameters(config, instrument.tick_size, instrument.lot_size, instrument.min_order_lots)
+    tick_size, lot_size = instrument.tick_size, instrument.lot_size
     return StrategyLoop(
         links,
-        Quoter(known, code.model.address, code.model),
-        Estimates(
-            estimator or Estimator(config.estimation, instrument.tick_size),
-            code.estimator,
-            config.model,
-            instrument.tick_size,
-            instrument.lot_size,
-        ),
+        Quoter(parameters(config, tick_size, lot_size, instrument.min_order_lots), code.model.address, code.model),
+        code.estimates_for(config, tick_size, lot_size, estimator=estimator),
         status=status,
         status_writer=status_writer,
         journal=journal,
@@ -84,24 +83,30 @@ def make_loop(
 
 
 def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None = None) -> None:
-    child.send("progress", f"loading or compiling the model {job.config.model.name} and the estimators")
-    code = compile_code(job.config)
+    config, instrument = job.config, links.instrument
+
+    def progress(what: str) -> None:
+        child.send("progress", f"loading or compiling {what}")
+
+    code = Code(load_model(config, progress), load_estimates(progress) if are_used(config.model) else None)
     if note := cache_note():
         child.send("warning", note)
     loop = make_loop(
-        links,
-        job.config,
-        code,
-        child.status,
-        child.status_writer,
-        journal=journal,
-        wait_mode=job.placement.wait_mode,
+        links, config, code, child.status, child.status_writer, journal=journal, wait_mode=job.placement.wait_mode
     )
-    child.status["compilations"] = sum(not function.from_cache for function in CALLABLES)
+    child.status["compilations"] = compilations()
     child.freeze_garbage_collector()
     child.enter(State.READY)
+    loading = LoadingEstimates() if code.estimates is None else None
     while child.command() != Command.EXIT:
-        loop.run(time.monotonic_ns() + RUN_NS)
+        loop.run(time.monotonic_ns() + (LONG_RUN_NS if loading and loading.goes_on else RUN_NS))
+        if loading and not loading.goes_on:
+            if loading.failure:
+                child.send("warning", loading.failure)
+            code = Code(code.model, loading.take())
+            loop.attach(code.estimates_for(config, instrument.tick_size, instrument.lot_size))
+            child.status["compilations"] = compilations()
+            loading = None
     loop.orphaned = child.orphaned
     for _ in range(LAST_TRIES):
         if loop.turn(time.monotonic_ns()):  # whoever still looks finds that nothing is wanted
@@ -114,10 +119,21 @@ def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None = 
             "reasons": loop.counts,
             "unstable_reads": loop.unstable,
             "journal_refused": loop.journal_refused,
-            "compilations": int(child.status["compilations"][0]),
+            "compilations": compilations(),
             "resources": child.resources(),
         },
     )
+    if loading and not loading.end(COMPILED_S):
+        _end_while_compiling(child)
+
+
+def _end_while_compiling(child: Child) -> None:
+    """End at once: a thread that compiles can neither be stopped nor outlive the libraries that it is in."""
+    child.enter(State.STOPPED)
+    child.conn.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def main(links: Links, job: Job, conn: Connection) -> None:

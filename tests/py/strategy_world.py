@@ -14,6 +14,7 @@ from mftpy.model.estimator import Estimator
 from mftpy.processes import strategy
 from mftpy.processes.child import Child
 from mftpy.records import Command, Mode, Reason
+from mftpy.strategy.code import Code, load_estimates, load_model
 
 START_NS = 1_000_000_000_000
 MS = 1_000_000
@@ -24,7 +25,8 @@ INSTRUMENT = Instrument("BTC-PERPETUAL", 0.1, 0.001, 1, "BTCUSD")
 @cache
 def code_of(name):
     """Return the compiled code for a model's name, loaded once in a process."""
-    return strategy.compile_code(config.load(overrides={"model.name": name}))
+    told = []
+    return Code(load_model(config.load(overrides={"model.name": name}), told.append), load_estimates(told.append))
 
 
 class Market:
@@ -96,9 +98,10 @@ class World(Market):
         self.now_ns = START_NS
         self.strategy_status = records.blank(records.STATUS)
         self.status_of_strategy = self.links.strategy.writer()
+        self.code = code or code_of(self.config.model.name)
         self.estimator = Estimator(self.config.estimation, INSTRUMENT.tick_size)
         self.loop = strategy.make_loop(
-            self.links, self.config, code or code_of(self.config.model.name), self.strategy_status,
+            self.links, self.config, self.code, self.strategy_status,
             self.status_of_strategy, journal=journal, wait_mode=wait_mode, estimator=self.estimator,
         )  # fmt: skip
         self.targets = self.links.target.reader()

@@ -1,14 +1,18 @@
 """What the running strategy tells the estimators, and what its decisions take from them."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from mftcore import BOOK_RESYNCING, BOOK_STALE
-from mftpy import records
+from mftpy import config, records
 from mftpy.model.estimate import ASK_A, ASK_K, BID_A, BID_K, SIGMA, Standing
 from mftpy.model.estimator import Estimator
 from mftpy.records import Side
-from tests.py.strategy_world import MS, SECOND, START_NS, World
+from mftpy.strategy import code as strategy_code
+from tests.py.strategy_world import MS, SECOND, START_NS, World, code_of
 
 ALL = {
     "model.sigma_usd_sqrt_s": "estimated",
@@ -193,3 +197,60 @@ def test_times_from_elsewhere_cannot_lead_it_astray(world):
     for members in ({"n_own": 2**40}, {"n_own": -1}):
         world.change_account(**members)
         world.turn()
+
+
+def test_estimates_that_come_later_are_taken_up_while_it_quotes():
+    code = code_of("avellaneda_stoikov")
+    world = World(code=code._replace(estimates=None))
+    reader = world.links.estimates.reader()
+    world.show(617_000, world.now_ns)
+    assert (world.turn()["n_bids"], world.loop.estimates, reader.version) == (1, None, 0)
+    world.loop.attach(code.estimates_for(world.config, 0.1, 0.001))
+    for _ in range(2):
+        world.turn()
+    assert reader.version == 1
+    assert world.loop.estimates.record["restarts"][0] == 0
+    reader.close()
+    world.close()
+
+
+def test_what_loads_beside_the_loop_is_given_once_and_can_be_given_up(monkeypatch):
+    loaded = strategy_code.LoadingEstimates()
+    while loaded.goes_on:
+        time.sleep(0.01)
+    assert loaded.take() is not None
+    assert (loaded.take(), loaded.failure) == (None, "")
+
+    functions, resume = [], threading.Event()
+
+    def slow(progress):
+        for name in ("first", "second"):
+            progress(name)
+            functions.append(name)
+            resume.wait(20)
+
+    monkeypatch.setattr(strategy_code, "load_estimates", slow)
+    loading = strategy_code.LoadingEstimates()
+    while not functions:
+        time.sleep(0.01)
+    assert not loading.end(0.01)  # in the middle of a function
+    resume.set()
+    assert loading.end(20)
+    assert (functions, loading.take(), loading.failure) == (["first"], None, "")
+
+
+def test_that_estimates_cannot_be_loaded_is_said(monkeypatch):
+    def broken(_progress):
+        raise OSError("no such disk")
+
+    monkeypatch.setattr(strategy_code, "load_estimates", broken)
+    loading = strategy_code.LoadingEstimates()
+    assert loading.end(20)
+    assert loading.take() is None
+    assert "no such disk" in loading.failure
+
+
+@pytest.mark.parametrize("name", ["sigma_usd_sqrt_s", "A_per_s", "k_per_usd"])
+def test_estimates_that_decisions_are_made_with_are_not_left_for_later(name):
+    assert strategy_code.are_used(config.load(overrides={f"model.{name}": "estimated"}).model)
+    assert not strategy_code.are_used(config.load().model)

@@ -121,7 +121,7 @@ class LoadingEstimates:
             self._made = load_estimates(self._next)
         except _EnoughError:
             pass  # nobody waits for them any more
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (told to the user; quoting goes on)
             self.failure = f"nothing is estimated in this run: {type(error).__name__}: {error}"
 
     def _next(self, _what: str) -> None:

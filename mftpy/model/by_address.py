@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -26,11 +26,8 @@ from numba.np.numpy_support import from_dtype
 
 from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
 from mftpy.errors import ResourceError
-from mftpy.model.compiled import note_uncached
+from mftpy.model.compiled import CALLABLES, note_uncached
 from mftpy.model.relinked import Relinked
-
-CALLABLES: Final[list[ByAddress]] = []
-"""Every C function that was made, in that order."""
 
 
 class Pointer(NamedTuple):
@@ -123,7 +120,9 @@ class ByAddress:
         return int(self._call(*passed))
 
 
-def compile_model(function: Callable[..., Any], name: str = "") -> ByAddress:
+def compile_model(
+    function: Callable[..., Any], name: str = "", compiling: Callable[[], None] | None = None
+) -> ByAddress:
     """Compile a model, or load it from disk.
 
     Parameters
@@ -132,6 +131,8 @@ def compile_model(function: Callable[..., Any], name: str = "") -> ByAddress:
         ``quote(x, out)``: a function, compiled with Numba or not. Functions that it calls need no decorator.
     name : str
         How it is called in messages.
+    compiling : callable, optional
+        Called when it is not found on disk, before it is compiled.
 
     Returns
     -------
@@ -148,10 +149,12 @@ def compile_model(function: Callable[..., Any], name: str = "") -> ByAddress:
     """
     relinked = Relinked([function], Path(__file__))
     parameters = (Pointer(MODEL_INPUT, 0), Pointer(MODEL_OUTPUT, 0))
-    return by_address(name or function.__name__, relinked.dispatchers[0], parameters, relinked.key)
+    return by_address(name or function.__name__, relinked.dispatchers[0], parameters, relinked.key, compiling)
 
 
-def by_address(name: str, dispatcher: Any, parameters: Sequence[Any], key: int) -> ByAddress:
+def by_address(
+    name: str, dispatcher: Any, parameters: Sequence[Any], key: int, compiling: Callable[[], None] | None = None
+) -> ByAddress:
     """Compile a function of a `Relinked` as C function, or load it from disk.
 
     Parameters
@@ -161,6 +164,8 @@ def by_address(name: str, dispatcher: Any, parameters: Sequence[Any], key: int) 
     parameters : sequence of Pointer or Numba's types
     key : int
         `Relinked.key`.
+    compiling : callable, optional
+        Called when it is not found on disk, before it is compiled.
 
     Returns
     -------
@@ -186,7 +191,7 @@ def by_address(name: str, dispatcher: Any, parameters: Sequence[Any], key: int) 
     # as if it stood in the file of the function: its machine code is kept beside that
     exec(compile(source, dispatcher.py_func.__code__.co_filename, "exec"), scope)
     arguments = [types.CPointer(from_dtype(p.dtype)) if isinstance(p, Pointer) else p for p in parameters]
-    return ByAddress(name, _compiled(types.int64(*arguments), scope["make"](key)), parameters)
+    return ByAddress(name, _compiled(types.int64(*arguments), scope["make"](key), compiling), parameters)
 
 
 def _passed(name: str, parameter: Any) -> str:
@@ -195,8 +200,20 @@ def _passed(name: str, parameter: Any) -> str:
     return f"carray({name}, {parameter.records})" if parameter.records else f"carray({name}, 1)[0]"
 
 
-def _compiled(signature: Any, guard: Any) -> Any:
-    function = CFunc(guard, normalize_signature(signature), {}, {"error_model": "numpy"})
+class _Announced(CFunc):  # type: ignore[misc]
+    """A C function that says when it is not found on disk."""
+
+    compiling: Callable[[], None] | None = None
+
+    def _compile_uncached(self) -> Any:
+        if self.compiling is not None:
+            self.compiling()
+        return super()._compile_uncached()
+
+
+def _compiled(signature: Any, guard: Any, compiling: Callable[[], None] | None) -> Any:
+    function = _Announced(guard, normalize_signature(signature), {}, {"error_model": "numpy"})
+    function.compiling = compiling
     try:
         function.enable_caching()
         with warnings.catch_warnings():  # of code that Numba can compile and not keep

@@ -19,6 +19,7 @@ All pointers but the last one are to single records. What each does is told at `
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,8 +59,8 @@ def restart(volatility: Records, intensity: Records) -> None:
     of_trades.unwatch(intensity)
 
 
-class Estimates(NamedTuple):
-    """The C functions of the estimates."""
+class EstimatorCode(NamedTuple):
+    """The C functions of the estimates; keep it for as long as their addresses are in use."""
 
     observe_mid: ByAddress
     observe_print: ByAddress
@@ -75,7 +76,7 @@ _BLENDING: Final = Pointer(BLENDING)
 _ESTIMATES: Final = Pointer(ESTIMATE, len(NAMES))
 _i8, _f8 = types.int64, types.float64
 
-_FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "observe_mid": (observe_mid, (_VOLATILITY, _SAMPLING, _INTENSITY, _OBSERVING, _i8, _f8, _f8, _f8)),
     "observe_print": (observe_print, (_INTENSITY, _OBSERVING, _i8, _f8, _f8, _i8, _i8, _i8)),
     "estimate": (
@@ -86,22 +87,22 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
 }
 
 
-def compile_estimates(progress: Callable[[str], None]) -> Estimates:
+def compile_estimator(compiling: Callable[[int, str], None] | None = None) -> EstimatorCode:
     """Compile the estimates, or load them from disk.
 
     Parameters
     ----------
-    progress : callable
-        Told the name of each function before it is compiled.
+    compiling : callable, optional
+        Called with the number, from 1, and the name of each function that is not found on disk, before it is compiled.
 
     Raises
     ------
     ResourceError
         What is on disk is damaged; the sentence says which directory to delete.
     """
-    relinked = Relinked([function for function, _ in _FUNCTIONS.values()], Path(__file__))
+    relinked = Relinked([function for function, _ in FUNCTIONS.values()], Path(__file__))
     made = {}
-    for dispatcher, (name, (_, parameters)) in zip(relinked.dispatchers, _FUNCTIONS.items(), strict=True):
-        progress(name)
-        made[name] = by_address(name, dispatcher, parameters, relinked.key)
-    return Estimates(**made)
+    for number, (name, (_, parameters)) in enumerate(FUNCTIONS.items()):
+        say = None if compiling is None else partial(compiling, number + 1, name)
+        made[name] = by_address(name, relinked.dispatchers[number], parameters, relinked.key, say)
+    return EstimatorCode(**made)

@@ -40,6 +40,8 @@ class Relinked:
     ----------
     key : int
         Changes with the source files of all functions and modules that were met, and with the constants they use.
+    functions : list of function
+        All copies, the first one first.
     dispatchers : list of Dispatcher
         The copies of `functions`; they call the copies of the others.
     """
@@ -49,12 +51,12 @@ class Relinked:
         self._files: set[str] = set()
         self._copies: dict[int, Any] = {}
         self._kept: list[Any] = []  # the originals, so that no id is used twice
-        self._functions: list[FunctionType] = []
+        self.functions: list[FunctionType] = []
         for path in (Path(__file__), *callers):
             self._note_file(str(path))
         self.dispatchers: list[Any] = [self._copy_function(function) for function in functions]
         self.key = int.from_bytes(self._digest.digest()[:7], "little")
-        for copy in self._functions:  # names of machine code: two versions in one process must not be taken for one
+        for copy in self.functions:  # names of machine code: two versions in one process must not be taken for one
             copy.__qualname__ = f"{copy.__qualname__}_{self.key:x}"
 
     def _copy(self, value: Any, names: frozenset[str]) -> Any:
@@ -90,7 +92,7 @@ class Relinked:
         copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, closure)
         copy.__kwdefaults__, copy.__module__ = python.__kwdefaults__, python.__module__
         copy.__qualname__ = python.__qualname__
-        self._functions.append(copy)
+        self.functions.append(copy)
         dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(copy)
         self._copies[id(original)] = dispatcher
         self._note(repr((python.__defaults__, python.__kwdefaults__)).encode())

@@ -21,7 +21,7 @@ READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
 ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
 MATCHES = "embedded exchange, thousand matches a second"
 START = "starting, seconds"
-BOOK_TO_TARGET = "strategy, book published to target seen, ns"
+BOOK_TO_TARGET = "strategy, book published to target published, ns"
 TURN = "strategy, one turn, ns"
 EXCHANGE_FEED = "embedded exchange, 2,500 book changes/s, share of a core"
 EXCHANGE_HOLD = "embedded exchange, 1,000 resting orders, growth in MB"
@@ -115,7 +115,7 @@ def exchange_targets() -> list[Target]:
 
 
 def loop_targets() -> list[Target]:
-    what = "book published to target seen, yield, one core, p50"
+    what = "book published to target published, yield, one core, p50"
     return [Target(what, _plain(BOOK_TO_TARGET, "mftpy yield, one core"), "ns", 3000)]
 
 

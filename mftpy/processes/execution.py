@@ -19,7 +19,7 @@ from mftpy.processes.conversation import Conversation, connect
 from mftpy.processes.jobs import Credentials, Job
 from mftpy.processes.trading_session import Books, cancel_ours, close_report, log_in, read_books, wait_until
 from mftpy.processes.waiting import Waiter
-from mftpy.records import Command, Side, State
+from mftpy.records import Command, Mode, Side, State
 from mftpy.venue import codec, requests
 from mftpy.venue.codec import Notification, Reply
 from mftpy.venue.messages import OrderStatus
@@ -33,6 +33,8 @@ FEES_S: Final = 5.0
 FILL_LATE_S: Final = 5.0
 """A fill comes with the notice that tells of it; one that has not come after so long will not."""
 CANCELLED_S: Final = 3.0
+UNINFORMED_S: Final = 1.0
+"""The strategy learns of a fill within milliseconds; quotes that wait so long for it are told of."""
 
 
 class Executor:
@@ -47,7 +49,7 @@ class Executor:
         )
         self.session = connect(job.url, config)
         self.talk = Conversation(
-            self.session, self.on_notification, self._turn, self.on_reply, patience_s=config.system.request_timeout_s
+            self.session, self.on_notification, self.turn, self.on_reply, patience_s=config.system.request_timeout_s
         )
         self.requests = OrderRequests(instrument.name, self.scale, label=job.label)
         self.latency = links.latency.recorder()
@@ -73,6 +75,8 @@ class Executor:
         self._asked_open_ns = 0
         self._missing_since_ns = 0
         self._presumed_told = 0
+        self._uninformed_told = False
+        self._quoted = self._pulled = False
         self._venue_rate = 0.0
 
     # start
@@ -95,7 +99,7 @@ class Executor:
         if books.position_lots:
             self.desk.start_with(books.position_lots, books.mark_price)
             child.send("warning", f"the account already holds {books.position_lots} lots; they count as ours")
-        if not wait_until(talk, lambda: not math.isnan(self.desk.index_price), 10.0, self._turn):
+        if not wait_until(talk, lambda: not math.isnan(self.desk.index_price), 10.0, self.turn):
             raise VenueError(f"no index price came on {self._index_channel} within 10 s")
         if self.foreign:
             child.send("warning", f"{len(self.foreign)} orders of others rest on this account; they are left alone")
@@ -206,6 +210,30 @@ class Executor:
         self._cause_version = cause
         return cause > before
 
+    def quote(self, mode: Mode) -> None:
+        """Act on the newest target, or take every order out of the market: halted, a stalled peer, a silent exchange.
+
+        Raises
+        ------
+        VenueError
+            The exchange has been silent for so long that the session is of no more use.
+        """
+        new_book = self.take_target()
+        stale_s = self.job.config.limits.stale_feed_s
+        silent_s = time.monotonic() - self.session.last_receive_ns / 1e9
+        trouble = bool(self.stalled_peer()) or silent_s > stale_s
+        if not trouble and mode is not Mode.HALTED:
+            self.act(new_book=new_book)
+            self._pulled = False
+            self._quoted = self._quoted or len(self.desk.orders) > 0
+            return
+        if trouble and self._quoted and not self._pulled:
+            self.pulls += 1
+        self._pulled = True
+        self.cancel_all()
+        if silent_s > 2 * stale_s:
+            raise VenueError(f"nothing came from {self.job.url} for {silent_s:.1f} s; the session is given up")
+
     def act(self, *, new_book: bool) -> None:
         """Send what brings the slots nearer to their wishes; time it when a new book update is what caused it.
 
@@ -274,6 +302,19 @@ class Executor:
                 "They count against the position limit until they do; stop and start again to begin from the account",
             )
 
+    def tell_of_held_inserts(self, now_ns: int) -> None:
+        """Warn when the strategy's targets do not know of the last fill: nothing is inserted by them."""
+        since_ns = self.desk.held_since_ns
+        if not since_ns:
+            self._uninformed_told = False
+        elif now_ns - since_ns > UNINFORMED_S * 1e9 and not self._uninformed_told:
+            self._uninformed_told = True
+            self.child.send(
+                "warning",
+                f"the strategy has not answered the last fill for {UNINFORMED_S:g} s: "
+                "no order is inserted until it does",
+            )
+
     def stalled_peer(self) -> str:
         """Return the name of a process that makes no progress, or ``""``."""
         now_ns = time.monotonic_ns()
@@ -299,7 +340,7 @@ class Executor:
             status[name] = counts[name]
         status["messages_per_s"] = self.desk.rate.per_s(now_ns)
         status["message_limit_per_s"] = self.desk.matching.rate_per_s
-        if not self._dirty:
+        if not self._dirty and self._account["fills"][0] == self.desk.position.fills:
             return
         self._dirty = False
         self.desk.write_account(self._account[0], ready=self.ready)
@@ -312,8 +353,10 @@ class Executor:
         self.desk.new_fills.clear()
         self.links.strategy_bell.ring()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Publish, and say that a turn was completed and how old the transport is."""
         self.publish()
+        self.child.status["transport_ns"] = self.session.last_receive_ns
         self.child.turn()
 
     # end
@@ -324,10 +367,10 @@ class Executor:
         child.enter(State.STOPPING)
         self.cancel_all()
         talk.post("private/cancel_session", requests.cancel_session)
-        wait_until(talk, lambda: len(desk.orders) == 0, CANCELLED_S, self._turn)
+        wait_until(talk, lambda: len(desk.orders) == 0, CANCELLED_S, self.turn)
         _, left = cancel_ours(talk, self.job.label_prefix)
         talk.post("private/open_orders", requests.open_orders)
-        if not wait_until(talk, lambda: desk.fees_missing == 0, FEES_S, self._turn):
+        if not wait_until(talk, lambda: desk.fees_missing == 0, FEES_S, self.turn):
             child.send("warning", f"the trade history did not tell the fee of {desk.fees_missing} fills")
         books = read_books(talk, self.links.instrument, self.scale)
         foreign_now = len(talk.ask("private/open_orders", requests.open_orders)) - left
@@ -389,35 +432,20 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
     executor.begin()
     child.enter(State.READY)
     last_ping = time.monotonic()
-    stale_s = job.config.limits.stale_feed_s
-    quoted = pulled = False
     target_reader = links.target.reader()
     while child.command() == Command.RUN:
         executor.talk.pump()
-        new_book = executor.take_target()
-        stalled = executor.stalled_peer()
-        silent_s = time.monotonic() - session.last_receive_ns / 1e9
-        if stalled or silent_s > stale_s:
-            if quoted and not pulled:
-                executor.pulls += 1
-            pulled = True
-            executor.cancel_all()
-            if silent_s > 2 * stale_s:
-                raise VenueError(f"nothing came from {job.url} for {silent_s:.1f} s; the session is given up")
-        else:
-            executor.act(new_book=new_book)
-            pulled = False
-            quoted = quoted or len(desk.orders) > 0
+        executor.quote(child.mode)
         if desk.orders.overfills:
             raise HaltedError("an order was filled beyond its size: the account is not what it seems")
         executor.settle()
         executor.tell_of_lost_fills(time.monotonic_ns())
-        executor.publish()
+        executor.tell_of_held_inserts(time.monotonic_ns())
         now = time.monotonic()
         if now - last_ping > PING_S:
             last_ping = now
             session.ping()
-        child.turn()
+        executor.turn()
         if not session.has_pending:
             waiter.want_write(session.fileno(), session.wants_write)
             seen = executor.target_version

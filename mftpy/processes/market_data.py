@@ -61,6 +61,7 @@ class Feed:
         self._status = child.status
         self._have_snapshot = False
         self._changed = False
+        self._told = False  # of trades or prices, which the strategy may want to know without a change of the book
         self._receive_ns = 0
         self._exchange_time_ns = 0
 
@@ -95,8 +96,11 @@ class Feed:
     def publish(self) -> None:
         """Make the book of this batch visible, and wake the strategy."""
         if not self._changed:
+            if self._told:
+                self._told = False
+                self._bell.ring()
             return
-        self._changed = False
+        self._changed = self._told = False
         if self._master.overflowed or self._master.crossed:
             self.resync_wanted = True
         self._book.publish(
@@ -116,6 +120,7 @@ class Feed:
 
     def _on_book(self, note: Notification, receive_ns: int) -> None:
         book = codec.decode_book(note.data, self._scale)
+        self._push_trades(book, receive_ns, in_snapshot=note.snapshot)
         if note.snapshot:
             self._master.snapshot(book.bids, book.asks)
             self._have_snapshot, self.resync_wanted = True, False
@@ -123,13 +128,13 @@ class Feed:
             return  # changes of a book whose beginning was lost: the snapshot that was asked for follows
         else:
             self._master.apply(book.bids, book.asks)
-            self._push_trades(book, receive_ns)
         self.updates += 1
         self._changed = True
         self._receive_ns = receive_ns
         self._exchange_time_ns = book.exchange_time_ns
 
-    def _push_trades(self, book: codec.Book, receive_ns: int) -> None:
+    def _push_trades(self, book: codec.Book, receive_ns: int, *, in_snapshot: bool) -> None:
+        """Pass trades on; those of a snapshot are marked, not counted: they may be old, or have been told before."""
         if not book.trades:
             return
         batch = np.zeros(len(book.trades), records.TRADE)
@@ -139,14 +144,17 @@ class Feed:
             row["taker_side"] = trade.taker_side
             row["exchange_time_ns"] = trade.exchange_time_ns
             row["receive_ns"] = receive_ns
+            row["in_snapshot"] = in_snapshot
         pushed = self._trades.push_many(batch)
-        self._status["trades"] += len(batch)
+        self._told = True
+        self._status["trades"] += 0 if in_snapshot else len(batch)
         self._status["dropped"] += len(batch) - pushed  # estimation is marked by it; quoting is not
 
     def _write_ticker(self, exchange_time_ns: int, receive_ns: int) -> None:
         self._ticker["exchange_time_ns"] = exchange_time_ns
         self._ticker["receive_ns"] = receive_ns
         self._ticker_writer.write(self._ticker)
+        self._told = True
 
 
 def _resync(talk: Conversation, feed: Feed) -> None:
@@ -159,7 +167,12 @@ def _loop(links: Links, job: Job, child: Child) -> None:
     child.enter(State.CONNECTING)
     session: Session = connect(job.url, job.config)
     feed = Feed(links, child)
-    talk = Conversation(session, feed.on_notification, child.turn, patience_s=job.config.system.request_timeout_s)
+
+    def turn() -> None:
+        child.status["transport_ns"] = session.last_receive_ns
+        child.turn()
+
+    talk = Conversation(session, feed.on_notification, turn, patience_s=job.config.system.request_timeout_s)
     talk.subscribe(feed.channels)
     bell = links.market_data_bell
     waiter = Waiter(bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
@@ -188,7 +201,7 @@ def _loop(links: Links, job: Job, child: Child) -> None:
         if frozen and now - session.last_receive_ns / 1e9 > stale_s:
             feed.lost(stale=True)
             raise VenueError(f"nothing came from {job.url} for {stale_s:g} s, not even the answer to a ping")
-        child.turn()
+        turn()
         if not session.has_pending:
             waiter.want_write(session.fileno(), session.wants_write)
             waiter.wait(WAIT_S, lambda: False)

@@ -1,4 +1,4 @@
-"""Build of the compiled modules of ``mftcore``; everything static is in ``pyproject.toml``.
+"""Build of the compiled modules of ``mftcore`` and ``mftpy``; everything static is in ``pyproject.toml``.
 
 Environment
 -----------
@@ -34,14 +34,17 @@ if SANITIZE:
     compile_args += sanitize
     link_args += sanitize
 
+# each product is rounded by itself, as in the Numba code: the same input gives the same decision on every machine
+EXACT = ["-ffp-contract=off"]
+PACKAGES = {"mftcore": [], "mftpy/strategy": EXACT}
 HEADERS = sorted(str(path.relative_to(HERE)) for path in (HERE / "mftcore/include/mftcore").glob("*.h"))
 
 
 class BuildInPlaceToo(build_ext):
     """Build as asked, and put the modules beside their sources as well.
 
-    Run from a clone, the source folder ``mftcore/`` comes before the installed package on the path; without the
-    compiled modules in it, ``pip install . && python -m mftpy`` would fail there.
+    Run from a clone, the source folders come before the installed packages on the path; without the compiled modules
+    in them, ``pip install . && python -m mftpy`` would fail there.
     """
 
     def finalize_options(self):
@@ -66,14 +69,15 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"mftcore.{path.stem}",
+                ".".join([*package.split("/"), path.stem]),
                 [str(path.relative_to(HERE))],
                 include_dirs=["mftcore/include"],
                 depends=HEADERS,
-                extra_compile_args=compile_args,
+                extra_compile_args=compile_args + flags,
                 extra_link_args=link_args,
             )
-            for path in sorted((HERE / "mftcore").glob("*.pyx"))
+            for package, flags in PACKAGES.items()
+            for path in sorted((HERE / package).glob("*.pyx"))
         ],
         build_dir="build/cython",
         # side by side where a child is a fork; another kind of child would run this file once more

@@ -13,11 +13,11 @@ def missing(names: set[str], wanted: list[str]) -> list[str]:
 def main() -> int:
     dist = Path(sys.argv[1])
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
-    stems = sorted(path.stem for path in Path("mftcore").glob("*.pyx"))
+    stems = sorted(str(path.with_suffix("")) for top in ("mftcore", "mftpy") for path in Path(top).rglob("*.pyx"))
     headers = [str(path) for path in Path("mftcore/include/mftcore").glob("*.h")]
     with tarfile.open(sdist) as archive:
         in_sdist = set(archive.getnames())
-    sources = [f"mftcore/{stem}{end}" for stem in stems for end in (".pyx", ".pxd", ".pyi")]
+    sources = [f"{stem}{end}" for stem in stems for end in (".pyx", ".pxd", ".pyi")]
     absent = missing(in_sdist, [*sources, *headers, "mftcore/py.typed", "mftpy/py.typed", "LICENSE", "conftest.py"])
     pictures = [str(path) for path in Path("docs").glob("*.svg")]
     absent += missing(in_sdist, pictures or ["docs/*.svg"])
@@ -26,8 +26,8 @@ def main() -> int:
     absent += missing(in_sdist, [*(built or ["docs/examples/**"]), *(golden or ["tests/golden/**.z"])])
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = set(archive.namelist())
-    compiled = [f"mftcore/{stem}.cpython" for stem in stems]
-    typed = [f"mftcore/{stem}{end}" for stem in stems for end in (".pxd", ".pyi")]
+    compiled = [f"{stem}.cpython" for stem in stems]
+    typed = [f"{stem}{end}" for stem in stems for end in (".pxd", ".pyi")]
     absent += missing(in_wheel, [*typed, *headers, "mftcore/__init__.pxd", "mftcore/py.typed", "mftpy/py.typed"])
     absent += [
         stem for stem in compiled if not any(name.startswith(stem) and name.endswith(".so") for name in in_wheel)

@@ -59,7 +59,11 @@ static void use_ring(mft_segment_t *s, unsigned char *buffer)
     void *place;
 
     /* records larger than our buffer are the caller's business: it made the buffer from the header's record size */
-    if (open_ring(&tx, s) != MFT_OK || open_ring(&rx, s) != MFT_OK || tx.record_bytes > BUFFER / 8)
+    if (open_ring(&tx, s) != MFT_OK || open_ring(&rx, s) != MFT_OK)
+        return;
+    /* what lies behind the segment may be mapped as well, and then no access to it would be seen */
+    MUST(tx.capacity != 0 && tx.record_bytes <= (s->data_bytes - sizeof(mft_ring_shared_t)) / tx.capacity);
+    if (tx.record_bytes > BUFFER / 8)
         return;
     for (int i = 0; i < 3 * CAPACITY; i++) {
         mft_ring_push(&tx, buffer);
@@ -208,7 +212,7 @@ int main(int argc, char **argv)
             state ^= state << 17;
             input[i] = (uint8_t)(state >> 32);
         }
-        length = 2 + 4 * (state >> 40) % 17;
+        length = 2 + 4 * ((state >> 40) % (1 + (state >> 50) % 17)); /* up to sixteen changes, mostly few */
         alarm(10); /* a hang is a failure */
         LLVMFuzzerTestOneInput(input, length);
     }

@@ -1,0 +1,1 @@
+"""From the book, the account and the model to what should rest: compiled, outside the interpreter."""

@@ -59,7 +59,8 @@ cdef inline void clamp_side(int64_t side, int64_t n, const double *prices, doubl
                             const parameters_t *p, quotes_t *quotes, clamps_t *moved) noexcept nogil:
     """Round and clamp the prices of one side; `opposite_ticks` is the others' best on the other side, 0 for none.
 
-    Each change is written down in ticks of the price; all but the rounding are whole.
+    Each change is written down in ticks of the price; all but the rounding are whole. Adding 0 makes
+    the negative zero of an ask a plain one.
     """
     cdef double sign = <double>side, fair = sign * fair_ticks, opposite = sign * <double>opposite_ticks
     cdef double least = floored(fair - <double>p.min_distance_ticks), raw, at, before, nearer = 0.0, last = 0.0
@@ -68,22 +69,22 @@ cdef inline void clamp_side(int64_t side, int64_t n, const double *prices, doubl
     for i in range(n):
         raw = sign * (prices[i] / p.tick_size)
         at = floored(raw)
-        moved[i][CLAMP_ROUNDING] = sign * (at - raw)
+        moved[i][CLAMP_ROUNDING] = sign * (at - raw) + 0.0
         before = at
         at = min(at, least)
-        moved[i][CLAMP_MIN_DISTANCE] = sign * (at - before)
+        moved[i][CLAMP_MIN_DISTANCE] = sign * (at - before) + 0.0
         if i == 0 and p.max_distance_ticks > 0:
             nearer = max(0.0, floored(fair - <double>p.max_distance_ticks) - at)
         at += nearer
-        moved[i][CLAMP_MAX_DISTANCE] = sign * nearer
+        moved[i][CLAMP_MAX_DISTANCE] = sign * nearer + 0.0
         if opposite_ticks > 0:
             before = at
             at = min(at, opposite - 1.0)
-            moved[i][CLAMP_OPPOSITE_BEST] = sign * (at - before)
+            moved[i][CLAMP_OPPOSITE_BEST] = sign * (at - before) + 0.0
         if i > 0:
             before = at
             at = min(at, last - <double>p.level_step_ticks)
-            moved[i][CLAMP_LEVEL_STEP] = sign * (at - before)
+            moved[i][CLAMP_LEVEL_STEP] = sign * (at - before) + 0.0
         last = at
         ticks = <int64_t>(sign * at)
         if ticks < 1 or ticks > MOST:

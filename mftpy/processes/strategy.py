@@ -86,7 +86,7 @@ def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None = 
     config, instrument = job.config, links.instrument
 
     def progress(what: str) -> None:
-        child.send("progress", f"loading or compiling {what}")
+        child.send("progress", what)
 
     code = Code(load_model(config, progress), load_estimates(progress) if are_used(config.model) else None)
     if note := cache_note():

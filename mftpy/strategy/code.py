@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mftpy.model import estimator_by_address
-from mftpy.model.builtin import MODELS
-from mftpy.model.by_address import CALLABLES, ByAddress, compile_model
+from mftpy.model.by_address import ByAddress
+from mftpy.model.compiled import CALLABLES
 from mftpy.model.estimator import Estimator
-from mftpy.model.estimator_by_address import compile_estimates
+from mftpy.model.estimator_by_address import FUNCTIONS, EstimatorCode, compile_estimator
+from mftpy.model.own import compile_named
 from mftpy.settings import Config, Model
 from mftpy.strategy.estimates import Estimates
 
@@ -26,12 +26,12 @@ class Code(NamedTuple):
     Attributes
     ----------
     model : ByAddress
-    estimates : mftpy.model.estimator_by_address.Estimates or None
+    estimates : mftpy.model.estimator_by_address.EstimatorCode or None
         None: not loaded yet.
     """
 
     model: ByAddress
-    estimates: estimator_by_address.Estimates | None
+    estimates: EstimatorCode | None
 
     def estimates_for(
         self, config: Config, tick_size: float, lot_size: float, *, estimator: Estimator | None = None
@@ -55,21 +55,25 @@ def load_model(config: Config, progress: Progress) -> ByAddress:
     ----------
     config : Config
     progress : callable
-        Told what comes next.
+        Told what is compiled, before it is; not when it is loaded.
 
     Raises
     ------
+    ConfigError
+        The user's own model is not found, is no model, or does not compile: with file and line.
     ResourceError
         What is on disk is damaged; the sentence says which directory to delete.
     """
-    name = config.model.name
-    progress(f"the model {name}")
-    return compile_model(MODELS[name], name)
+    return compile_named(config.model.name, lambda: progress(f"compiling the model {config.model.name}"))
 
 
-def load_estimates(progress: Progress) -> estimator_by_address.Estimates:
-    """Compile the estimates, or load them from disk; parameters and errors as for `load_model`."""
-    return compile_estimates(lambda function: progress(f"the estimates: {function}"))
+def load_estimates(progress: Progress) -> EstimatorCode:
+    """Compile the estimates, or load them from disk; `progress` and `ResourceError` as for `load_model`."""
+    return compile_estimator(
+        lambda number, what: progress(
+            f"compiling the estimates, {what.replace('_', ' ')}, {number} of {len(FUNCTIONS)}"
+        )
+    )
 
 
 def compilations() -> int:
@@ -92,7 +96,7 @@ class LoadingEstimates:
 
     def __init__(self) -> None:
         self.failure = ""
-        self._made: estimator_by_address.Estimates | None = None
+        self._made: EstimatorCode | None = None
         self._enough = False
         # not waited for at the end of the process: a function that is being compiled takes seconds
         self._thread = threading.Thread(target=self._load, name="loading-estimates", daemon=True)
@@ -103,7 +107,7 @@ class LoadingEstimates:
         """True until they are loaded, or cannot be."""
         return self._thread.is_alive()
 
-    def take(self) -> estimator_by_address.Estimates | None:
+    def take(self) -> EstimatorCode | None:
         """Return them, once; None while they are not there."""
         made, self._made = self._made, None
         return made

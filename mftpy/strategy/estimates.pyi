@@ -1,8 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mftpy.model import estimator_by_address
 from mftpy.model.estimator import Estimator
+from mftpy.model.estimator_by_address import EstimatorCode
 from mftpy.settings import Model
 
 class Estimates:
@@ -14,7 +14,7 @@ class Estimates:
     def __init__(
         self,
         estimator: Estimator,
-        code: estimator_by_address.Estimates,
+        code: EstimatorCode,
         model: Model,
         tick_size: float,
         lot_size: float,

@@ -34,7 +34,7 @@ cdef class Estimates:
     ----------
     estimator : mftpy.model.estimator.Estimator
         Its records are what is worked on.
-    code : mftpy.model.estimator_by_address.Estimates
+    code : mftpy.model.estimator_by_address.EstimatorCode
         The estimators' functions by address.
     model : mftpy.settings.Model
         Says which of sigma, A and k are to be estimated; the others are estimated all the same, and shown.

@@ -32,14 +32,16 @@ def code_of(name):
 class Market:
     """Book, trades, ticker, account, command and market data's status."""
 
-    def __init__(self, links):
+    def __init__(self, links, *, with_account=True):
         self.links = links
         self.book, self.ticker = links.book.writer(), links.ticker.writer()
-        self.trades, self.account_writer = links.trades.producer(), links.account.writer()
-        self.status_writer, self.control = links.market_data.writer(), links.control.writer()
+        self.trades, self.status_writer, self.control = (
+            links.trades.producer(), links.market_data.writer(), links.control.writer(),
+        )  # fmt: skip
         self.account, self.status = records.blank(records.ACCOUNT), records.blank(records.STATUS)
-        self.account["ready"] = 1
-        self.account_writer.write(self.account)
+        if with_account:
+            self.account_writer = links.account.writer()
+            self.change_account(ready=1)
         self.order()
         self.set_index(61_700.0)
 
@@ -92,8 +94,8 @@ class Market:
 class World(Market):
     """A market and a strategy in it."""
 
-    def __init__(self, overrides=None, *, journal=None, wait_mode="park", code=None):
-        super().__init__(Links.create(INSTRUMENT))
+    def __init__(self, overrides=None, *, journal=None, wait_mode="park", code=None, with_account=True):
+        super().__init__(Links.create(INSTRUMENT), with_account=with_account)
         self.config = config.load(overrides=overrides)
         self.now_ns = START_NS
         self.strategy_status = records.blank(records.STATUS)

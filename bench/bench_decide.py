@@ -1,8 +1,8 @@
 """One decision: ten levels of book a side in, five quotes a side out, the model called by its address.
 
 A regression means that every change of the book takes the strategy longer. The model of two constants shows what the
-decision costs around the model; the difference to the built-in ones is theirs. Each is a call from Python, with some tens of
-ns of Python in it, with four orders of ours in the book.
+decision costs around the model; the difference to the built-in ones is theirs. Each is a call from Python, with some
+tens of ns of Python in it, with four orders of ours in the book.
 """
 
 import time

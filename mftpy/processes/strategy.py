@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -116,37 +116,48 @@ class Decider:
         return self._quoter.counts
 
 
+class Strategy:
+    """The decider and its child, one turn at a time."""
+
+    def __init__(self, links: Links, job: Job, child: Child) -> None:
+        warmed = quoting.warm_up()
+        if warmed.note:
+            child.send("warning", warmed.note)
+        self.decider = Decider(links, job, child)
+        self._child = child
+        child.status["compilations"] = self._compiled = quoting.compilations()
+
+    def turn(self, _now_ns: int) -> Command:
+        """Decide, publish, and say that a turn was completed."""
+        command = self._child.command()
+        self.decider.turn(command)
+        self._child.turn()
+        return command
+
+    def close(self) -> dict[str, Any]:
+        """Return what was done."""
+        child, compiled = self._child, quoting.compilations()
+        child.enter(State.STOPPING)
+        if compiled != self._compiled:
+            child.send("warning", f"the model was compiled {compiled - self._compiled} times after the start")
+        return {
+            "quotes_decided": int(child.status["decisions"][0]),
+            "reasons": self.decider.counts,
+            "unstable_reads": self.decider.unstable,
+            "compilations": compiled,
+        }
+
+
 def _loop(links: Links, job: Job, child: Child) -> None:
-    warmed = quoting.warm_up()
-    if warmed.note:
-        child.send("warning", warmed.note)
-    decider = Decider(links, job, child)
+    strategy = Strategy(links, job, child)
     waiter = Waiter(links.strategy_bell, job.placement.wait_mode, child.conn.fileno())
     child.freeze_garbage_collector()
-    child.status["compilations"] = quoting.compilations()
-    compiled_before = quoting.compilations()
     child.enter(State.READY)
-    command = Command.RUN
-    while command != Command.EXIT:
-        command = child.command()
-        decider.turn(command)
-        child.turn()
-        waiter.wait(WAIT_S, decider.has_news)
-    child.enter(State.STOPPING)
-    compiled = quoting.compilations()
-    if compiled != compiled_before:
-        child.send("warning", f"the model was compiled {compiled - compiled_before} times after the start")
+    while strategy.turn(0) != Command.EXIT:
+        waiter.wait(WAIT_S, strategy.decider.has_news)
+    report = strategy.close()
     waiter.close()
-    child.send(
-        "final",
-        {
-            "quotes_decided": int(child.status["decisions"][0]),
-            "reasons": decider.counts,
-            "unstable_reads": decider.unstable,
-            "compilations": compiled,
-            "resources": child.resources(),
-        },
-    )
+    child.final({**report, "resources": child.resources()})
 
 
 def main(links: Links, job: Job, conn: Connection) -> None:

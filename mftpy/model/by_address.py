@@ -8,46 +8,55 @@ raised an exception; what is in `out` is then to be ignored. It takes no lock an
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba import types
 from numba.core import callconv, cgutils
+from numba.core.ccallback import CFunc
+from numba.core.errors import NumbaWarning
+from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
-from numpy.typing import NDArray
 
 from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
-from mftpy.model.compiled import note_uncached
+from mftpy.errors import ResourceError
+from mftpy.model.compiled import CALLABLES, note_uncached
 from mftpy.model.relinked import Relinked
 
-CALLABLES: Final[list[ByAddress]] = []
-"""Every C function that was made, in that order."""
 
-_GUARD: Final = """
-def make(sources):
-    def {name}(x, out):
-        _ = sources
-        return attempt(function, carray(x, 1)[0], carray(out, 1)[0])
-    return {name}
-"""
+class Pointer(NamedTuple):
+    """A parameter of a C function: a pointer to so many records.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    records : int
+        The function that is compiled gets an array of them; with 0 it gets the one record itself.
+    """
+
+    dtype: np.dtype[np.void]
+    records: int = 1
 
 
 @intrinsic
-def attempt(typing: Any, function: Any, x: Any, out: Any) -> Any:
-    """Call a function; 1 when it raised an exception, else 0.
+def attempt(typing: Any, function: Any, arguments: Any) -> Any:
+    """Call a function with a tuple of arguments; 1 when it raised an exception, else 0.
 
     The compiled form of ``try`` and ``except`` would leak what an exception with arguments from run time allocates.
     """
-    called = function.get_call_type(typing, (x, out), {})
+    called = function.get_call_type(typing, arguments.types, {})
 
-    def lowered(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+    def lowered(context: Any, builder: Any, _: Any, values: Any) -> Any:
         compiled = function.dispatcher.overloads[called.args]
         context.add_linking_libs([compiled.library])
-        status, returned = context.call_internal_no_propagate(builder, compiled.fndesc, called, arguments[1:])
+        passed = cgutils.unpack_tuple(builder, values[1])
+        status, returned = context.call_internal_no_propagate(builder, compiled.fndesc, called, passed)
         with builder.if_then(status.is_ok):
             context.nrt.decref(builder, called.return_type, returned)
         with cgutils.if_unlikely(builder, builder.icmp_signed(">=", status.code, callconv.RETCODE_USEREXC)):
@@ -58,7 +67,7 @@ def attempt(typing: Any, function: Any, x: Any, out: Any) -> Any:
                 context.nrt.free(builder, builder.bitcast(status.excinfoptr, callconv.GENERIC_POINTER))
         return builder.zext(status.is_error, context.get_value_type(types.int64))
 
-    return types.int64(function, x, out), lowered
+    return types.int64(function, arguments), lowered
 
 
 class ByAddress:
@@ -72,29 +81,20 @@ class ByAddress:
         It was loaded from disk, nothing was compiled.
     """
 
-    def __init__(self, name: str, function: Any) -> None:
+    def __init__(self, name: str, function: Any, parameters: Sequence[Any]) -> None:
         self.name = name
         self._function = function
         self.address: int = function.address
         self.from_cache: bool = function.cache_hits > 0
+        as_ctypes = {types.int64: ctypes.c_int64, types.float64: ctypes.c_double}
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, *(as_ctypes.get(p, ctypes.c_void_p) for p in parameters))(
+            self.address
+        )
+        self._parameters = parameters
         CALLABLES.append(self)
 
-
-class CompiledModel(ByAddress):
-    """A model as a C function ``int64_t (void *x, void *out)``."""
-
-    def __init__(self, name: str, function: Any) -> None:
-        super().__init__(name, function)
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self.address)
-
-    def call(self, x: NDArray[np.void], out: NDArray[np.void]) -> int:
-        """Call it from Python.
-
-        Parameters
-        ----------
-        x : ndarray of MODEL_INPUT, shape (1,)
-        out : ndarray of MODEL_OUTPUT, shape (1,)
-            As it is: the caller zeroes it first.
+    def call(self, *arguments: Any) -> int:
+        """Call it from Python: with arrays of records, whole numbers and floats.
 
         Returns
         -------
@@ -104,17 +104,25 @@ class CompiledModel(ByAddress):
         Raises
         ------
         TypeError
-            Arrays of another type.
+            Arrays of another type or shape, or that cannot be written.
         """
-        for array, dtype in ((x, MODEL_INPUT), (out, MODEL_OUTPUT)):
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != (1,):
-                raise TypeError("a model is called with one record of MODEL_INPUT and one of MODEL_OUTPUT")
-        if not out.flags.writeable:
-            raise TypeError("a model writes what it answers: out must be writeable")
-        return int(self._call(x.ctypes.data, out.ctypes.data))
+        passed = []
+        for parameter, argument in zip(self._parameters, arguments, strict=True):
+            if isinstance(parameter, Pointer):
+                shape, dtype = (max(parameter.records, 1),), parameter.dtype
+                if not isinstance(argument, np.ndarray) or argument.dtype != dtype or argument.shape != shape:
+                    raise TypeError(f"{self.name} is called with an array of the shape {shape} and the type {dtype}")
+                if not (argument.flags.writeable and argument.flags.c_contiguous):
+                    raise TypeError(f"{self.name} is called with arrays that are contiguous and can be written")
+                passed.append(argument.ctypes.data)
+            else:
+                passed.append(argument)
+        return int(self._call(*passed))
 
 
-def compile_model(function: Callable[..., Any], name: str = "") -> CompiledModel:
+def compile_model(
+    function: Callable[..., Any], name: str = "", compiling: Callable[[], None] | None = None
+) -> ByAddress:
     """Compile a model, or load it from disk.
 
     Parameters
@@ -123,30 +131,106 @@ def compile_model(function: Callable[..., Any], name: str = "") -> CompiledModel
         ``quote(x, out)``: a function, compiled with Numba or not. Functions that it calls need no decorator.
     name : str
         How it is called in messages.
+    compiling : callable, optional
+        Called when it is not found on disk, before it is compiled.
+
+    Returns
+    -------
+    ByAddress
+        Called with one record of `MODEL_INPUT` and one of `MODEL_OUTPUT`, which the caller zeroes first; from Python as
+        ``call(x, out)`` with arrays of shape (1,).
 
     Raises
     ------
     numba.core.errors.NumbaError
         It is beyond what Numba compiles.
+    ResourceError
+        What is on disk is damaged; the sentence says which directory to delete.
     """
-    relinked = Relinked(function, Path(__file__))
-    python = getattr(function, "py_func", function)
-    signature = types.int64(types.CPointer(from_dtype(MODEL_INPUT)), types.CPointer(from_dtype(MODEL_OUTPUT)))
-    symbol = f"{python.__name__}_{relinked.key:x}"
-    scope = {"__name__": __name__, "function": relinked.dispatcher, "carray": numba.carray, "attempt": attempt}
-    # as if it stood in the file of the model: the machine code is kept beside that
-    exec(compile(_GUARD.format(name=symbol), python.__code__.co_filename, "exec"), scope)
-    guard = scope["make"](relinked.key)
-    return CompiledModel(name or python.__qualname__, _compiled(signature, guard))
+    relinked = Relinked([function], Path(__file__))
+    parameters = (Pointer(MODEL_INPUT, 0), Pointer(MODEL_OUTPUT, 0))
+    return by_address(name or function.__name__, relinked.dispatchers[0], parameters, relinked.key, compiling)
 
 
-def _compiled(signature: Any, guard: Any) -> Any:
+def by_address(
+    name: str, dispatcher: Any, parameters: Sequence[Any], key: int, compiling: Callable[[], None] | None = None
+) -> ByAddress:
+    """Compile a function of a `Relinked` as C function, or load it from disk.
+
+    Parameters
+    ----------
+    name : str
+    dispatcher : Dispatcher
+    parameters : sequence of Pointer or Numba's types
+    key : int
+        `Relinked.key`.
+    compiling : callable, optional
+        Called when it is not found on disk, before it is compiled.
+
+    Returns
+    -------
+    ByAddress
+        ``int64_t (...)``: 0, or 1 when the function raised an exception.
+    """
+    names = [f"a{i}" for i in range(len(parameters))]
+    passed = [_passed(name, parameter) for name, parameter in zip(names, parameters, strict=True)]
+    symbol = f"guard_{dispatcher.py_func.__name__}_{key:x}"  # one of its own: there may be two versions in a process
+    source = (
+        f"def make(sources):\n"
+        f"    def {symbol}({', '.join(names)}):\n"
+        f"        _ = sources\n"
+        f"        return attempt(function, ({', '.join(passed)},))\n"
+        f"    return {symbol}\n"
+    )
+    scope: dict[str, Any] = {
+        "__name__": __name__,
+        "attempt": attempt,
+        "carray": numba.carray,
+        "function": dispatcher,
+    }
+    # as if it stood in the file of the function: its machine code is kept beside that
+    exec(compile(source, dispatcher.py_func.__code__.co_filename, "exec"), scope)
+    arguments = [types.CPointer(from_dtype(p.dtype)) if isinstance(p, Pointer) else p for p in parameters]
+    return ByAddress(name, _compiled(types.int64(*arguments), scope["make"](key), compiling), parameters)
+
+
+def _passed(name: str, parameter: Any) -> str:
+    if not isinstance(parameter, Pointer):
+        return name
+    return f"carray({name}, {parameter.records})" if parameter.records else f"carray({name}, 1)[0]"
+
+
+class _Announced(CFunc):  # type: ignore[misc]
+    """A C function that says when it is not found on disk."""
+
+    compiling: Callable[[], None] | None = None
+
+    def _compile_uncached(self) -> Any:
+        if self.compiling is not None:
+            self.compiling()
+        return super()._compile_uncached()
+
+
+def _compiled(signature: Any, guard: Any, compiling: Callable[[], None] | None) -> Any:
+    function = _Announced(guard, normalize_signature(signature), {}, {"error_model": "numpy"})
+    function.compiling = compiling
     try:
-        return numba.cfunc(signature, cache=True, error_model="numpy")(guard)
+        function.enable_caching()
+        with warnings.catch_warnings():  # of code that Numba can compile and not keep
+            warnings.filterwarnings("error", "Cannot cache", NumbaWarning)
+            function.compile()
     except RuntimeError as error:  # "no locator available": there is no directory to write to
         if "locator" not in str(error):
             raise
         note_uncached(str(error))
-    except OSError as error:  # the disk is full, or the directory has become unwritable
+    except (OSError, NumbaWarning) as error:  # the disk is full, or the directory has become unwritable
         note_uncached(str(error))
-    return numba.cfunc(signature, error_model="numpy")(guard)
+    except (UnpicklingError, EOFError) as error:
+        raise ResourceError(
+            f"the cache of compiled code in {function._cache.cache_path} is damaged; delete that directory"
+        ) from error
+    else:
+        return function
+    uncached = CFunc(guard, normalize_signature(signature), {}, {"error_model": "numpy"})
+    uncached.compile()
+    return uncached

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
@@ -27,34 +27,36 @@ _OURS: Final = __name__.partition(".")[0]
 
 
 class Relinked:
-    """Copies of a function and of all that it calls, for compiled callers alone.
+    """Copies of functions and of all that they call, for compiled callers alone.
 
     Parameters
     ----------
-    function : function or Dispatcher
-        Functions that it calls need no decorator.
-    *caller : Path
+    functions : sequence of function or Dispatcher
+        Functions that they call need no decorator.
+    *callers : Path
         Further source files that the compiled code depends on.
 
     Attributes
     ----------
     key : int
         Changes with the source files of all functions and modules that were met, and with the constants they use.
-    dispatcher : Dispatcher
-        The copy of `function`; calls the copies of the others.
+    functions : list of function
+        All copies, the first one first.
+    dispatchers : list of Dispatcher
+        The copies of `functions`; they call the copies of the others.
     """
 
-    def __init__(self, function: Any, *caller: Path) -> None:
+    def __init__(self, functions: Sequence[Any], *callers: Path) -> None:
         self._digest = hashlib.sha256()
         self._files: set[str] = set()
         self._copies: dict[int, Any] = {}
         self._kept: list[Any] = []  # the originals, so that no id is used twice
-        self._functions: list[FunctionType] = []
-        for path in (Path(__file__), *caller):
+        self.functions: list[FunctionType] = []
+        for path in (Path(__file__), *callers):
             self._note_file(str(path))
-        self.dispatcher: Any = self._copy_function(function)
+        self.dispatchers: list[Any] = [self._copy_function(function) for function in functions]
         self.key = int.from_bytes(self._digest.digest()[:7], "little")
-        for copy in self._functions:  # names of machine code: two versions in one process must not be taken for one
+        for copy in self.functions:  # names of machine code: two versions in one process must not be taken for one
             copy.__qualname__ = f"{copy.__qualname__}_{self.key:x}"
 
     def _copy(self, value: Any, names: frozenset[str]) -> Any:
@@ -90,7 +92,7 @@ class Relinked:
         copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, closure)
         copy.__kwdefaults__, copy.__module__ = python.__kwdefaults__, python.__module__
         copy.__qualname__ = python.__qualname__
-        self._functions.append(copy)
+        self.functions.append(copy)
         dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(copy)
         self._copies[id(original)] = dispatcher
         self._note(repr((python.__defaults__, python.__kwdefaults__)).encode())

@@ -4,19 +4,20 @@ from libc.stdint cimport int64_t
 
 from mftpy.strategy.structs cimport account_t, estimate_t, estimates_t, parameters_t, trade_t
 
-ctypedef void (*observe_mid_t)(void *volatility, const void *sampling, void *intensity, const void *observing,
-                               int64_t now_ns, double mid, double own_bid, double own_ask) noexcept nogil
-ctypedef void (*observe_print_t)(void *intensity, const void *observing, int64_t now_ns, double price, double size,
-                                 int64_t taker_side, int64_t is_own, int64_t in_snapshot) noexcept nogil
-ctypedef void (*restart_t)(void *volatility, void *intensity) noexcept nogil
-ctypedef void (*estimate_all_t)(const void *volatility, const void *sampling, const void *intensity, const void *observing,
-                            const void *blending, int64_t now_ns, double price, estimate_t *out) noexcept nogil
+ctypedef int64_t (*observe_mid_t)(void *volatility, const void *sampling, void *intensity, const void *observing,
+                                  int64_t now_ns, double mid, double own_bid, double own_ask) noexcept nogil
+ctypedef int64_t (*observe_print_t)(void *intensity, const void *observing, int64_t now_ns, double price, double size,
+                                    int64_t taker_side, int64_t is_own, int64_t in_snapshot) noexcept nogil
+ctypedef int64_t (*restart_t)(void *volatility, void *intensity) noexcept nogil
+ctypedef int64_t (*estimate_all_t)(const void *volatility, const void *sampling, const void *intensity,
+                                   const void *observing, const void *blending, int64_t now_ns, double price, estimate_t *out) noexcept nogil
 
 
 cdef class Estimates:
     cdef estimates_t *c_record
     cdef readonly object record         # the same for Python: array of one records.ESTIMATES
     cdef public int64_t every_ns        # between two estimates
+    cdef readonly int64_t failures      # calls that raised an exception, which none of them should
 
     # private
     cdef object estimator               # owns the memory below

@@ -18,6 +18,7 @@ cdef enum:
     ASK_K = 4
 
 cdef int64_t EVERY_NS = 250_000_000
+cdef int64_t OLDEST_NS = 1_000_000_000  # of what is seen first; older stamps are some clock's mistake
 
 
 cdef void *memory_of(object array) except NULL:
@@ -33,8 +34,8 @@ cdef class Estimates:
     ----------
     estimator : mftpy.model.estimator.Estimator
         Its records are what is worked on.
-    code : mftpy.model.by_address.EstimatorCode
-        The addresses of the estimators' functions.
+    code : mftpy.model.estimator_by_address.EstimatorCode
+        The estimators' functions by address.
     model : mftpy.settings.Model
         Says which of sigma, A and k are to be estimated; the others are estimated all the same, and shown.
     tick_size, lot_size : float
@@ -46,6 +47,8 @@ cdef class Estimates:
         As of the last estimate.
     every_ns : int
         Time between two estimates.
+    failures : int
+        Calls that raised an exception, which none of them should.
     """
 
     def __init__(self, estimator, code, model, double tick_size, double lot_size):
@@ -86,7 +89,7 @@ cdef class Estimates:
 
     cdef int64_t later(self, int64_t at_ns, int64_t now_ns) noexcept nogil:
         """Order by time, whatever a clock or a record says: never in the future, never before what was seen."""
-        self.seen_ns = max(self.seen_ns, min(at_ns, now_ns))
+        self.seen_ns = max(self.seen_ns if self.seen_ns else now_ns - OLDEST_NS, min(at_ns, now_ns))
         return self.seen_ns
 
     cdef void on_trade_c(self, const s.trade_t *trade, const s.account_t *mine, int64_t now_ns) noexcept nogil:
@@ -95,7 +98,7 @@ cdef class Estimates:
         for i in range(n_own):
             if mine.own_side[i] == -trade.taker_side and mine.own_ticks[i] == trade.price_ticks and mine.own_lots[i] > 0:
                 own = 1
-        self.observe_print(
+        self.failures += self.observe_print(
             self.intensity, self.observing, self.later(trade.receive_ns, now_ns), trade.price_ticks * self.tick_size,
             trade.size_lots * self.lot_size, trade.taker_side, own, trade.in_snapshot,
         )
@@ -115,14 +118,14 @@ cdef class Estimates:
                 ask = ticks
         if mid > 0.0:
             self.price = mid
-        self.observe_mid(
+        self.failures += self.observe_mid(
             self.volatility, self.sampling, self.intensity, self.observing, at_ns, mid, bid * self.tick_size,
             ask * self.tick_size,
         )
 
     cdef void restart_c(self) noexcept nogil:
         self.c_record.restarts += 1
-        self.begin_anew(self.volatility, self.intensity)
+        self.failures += self.begin_anew(self.volatility, self.intensity)
 
     cdef void lost_trades_c(self, int64_t count) noexcept nogil:
         """How deep the trades of this interval reached is not known, so it does not count."""
@@ -136,10 +139,12 @@ cdef class Estimates:
         if not price > 0.0 or (now_ns < self.next_ns and self.next_ns - now_ns <= self.every_ns):
             return 0  # a clock that was set back does not stop it
         self.next_ns = now_ns + self.every_ns
-        self.estimate_all(
+        if self.estimate_all(
             self.volatility, self.sampling, self.intensity, self.observing, self.blending, max(now_ns, self.seen_ns),
             price, self.rows,
-        )
+        ) != 0:
+            self.failures += 1
+            return 0  # what was estimated before stands
         if self.use_sigma:
             p.sigma, p.sigma_standing = self.rows[SIGMA].value, self.rows[SIGMA].standing
         if self.use_A:

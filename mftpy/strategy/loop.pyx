@@ -135,6 +135,10 @@ cdef class StrategyLoop:
             if end.dtype != dtype:  # sizes are what turns rely on
                 raise LayoutError("a structure of this run holds other records than the strategy knows; build mftpy anew")
 
+    def attach(self, Estimates estimates):
+        """Begin to estimate, or to estimate with others; between turns, from the thread that takes them."""
+        self.estimates, self.watching = estimates, False
+
     def turn(self, int64_t now_ns):
         """Take one turn at a time of the caller's.
 

@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numba import types
 from numba.core import callconv, cgutils
@@ -22,12 +21,16 @@ from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaWarning
 from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic
-from numba.np.numpy_support import from_dtype
+from numba.np.numpy_support import carray, from_dtype
 
 from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
 from mftpy.errors import ResourceError
-from mftpy.model.compiled import CALLABLES, note_uncached
+from mftpy.model.compiled import note_uncached
+from mftpy.model.plain import PlainRecord
 from mftpy.model.relinked import Relinked
+
+CALLABLES: Final[list[ByAddress]] = []
+"""Every C function that was made, in that order."""
 
 
 class Pointer(NamedTuple):
@@ -64,7 +67,7 @@ def attempt(typing: Any, function: Any, arguments: Any) -> Any:
             allocated = builder.extract_value(members, callconv.ALLOC_FLAG_IDX)
             with builder.if_then(builder.icmp_signed(">", allocated, allocated.type(0))):
                 context.nrt.free(builder, builder.extract_value(members, callconv.HASH_BUF_IDX))
-                context.nrt.free(builder, builder.bitcast(status.excinfoptr, callconv.GENERIC_POINTER))
+                context.nrt.free(builder, builder.bitcast(status.excinfoptr, cgutils.voidptr_t))
         return builder.zext(status.is_error, context.get_value_type(types.int64))
 
     return types.int64(function, arguments), lowered
@@ -86,15 +89,14 @@ class ByAddress:
         self._function = function
         self.address: int = function.address
         self.from_cache: bool = function.cache_hits > 0
-        as_ctypes = {types.int64: ctypes.c_int64, types.float64: ctypes.c_double}
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, *(as_ctypes.get(p, ctypes.c_void_p) for p in parameters))(
-            self.address
-        )
+        as_ctypes: dict[Any, Any] = {types.int64: ctypes.c_int64, types.float64: ctypes.c_double}
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *(as_ctypes.get(p, ctypes.c_void_p) for p in parameters))
+        self._call = prototype(self.address)
         self._parameters = parameters
         CALLABLES.append(self)
 
     def call(self, *arguments: Any) -> int:
-        """Call it from Python: with arrays of records, whole numbers and floats.
+        """Call it from Python: with `PlainRecord` or arrays of records, whole numbers and floats.
 
         Returns
         -------
@@ -104,20 +106,22 @@ class ByAddress:
         Raises
         ------
         TypeError
-            Arrays of another type or shape, or that cannot be written.
+            Records of another type, arrays of another shape, or what cannot be written.
         """
         passed = []
         for parameter, argument in zip(self._parameters, arguments, strict=True):
-            if isinstance(parameter, Pointer):
-                shape, dtype = (max(parameter.records, 1),), parameter.dtype
-                if not isinstance(argument, np.ndarray) or argument.dtype != dtype or argument.shape != shape:
-                    raise TypeError(f"{self.name} is called with an array of the shape {shape} and the type {dtype}")
-                if not (argument.flags.writeable and argument.flags.c_contiguous):
-                    raise TypeError(f"{self.name} is called with arrays that are contiguous and can be written")
-                passed.append(argument.ctypes.data)
-            else:
-                passed.append(argument)
+            passed.append(self._memory(parameter, argument) if isinstance(parameter, Pointer) else argument)
         return int(self._call(*passed))
+
+    def _memory(self, parameter: Pointer, argument: Any) -> int:
+        array = argument.array if isinstance(argument, PlainRecord) else argument
+        if not isinstance(array, np.ndarray) or array.shape != (max(parameter.records, 1),):
+            raise TypeError(f"{self.name} is called with arrays of records, not with {type(argument).__name__}")
+        if array.dtype != parameter.dtype:
+            raise TypeError(f"{self.name} is called with records of another type: {array.dtype}")
+        if not (array.flags.writeable and array.flags.c_contiguous):
+            raise TypeError(f"{self.name} is called with records that are contiguous and can be written")
+        return int(array.ctypes.data)
 
 
 def compile_model(
@@ -138,7 +142,7 @@ def compile_model(
     -------
     ByAddress
         Called with one record of `MODEL_INPUT` and one of `MODEL_OUTPUT`, which the caller zeroes first; from Python as
-        ``call(x, out)`` with arrays of shape (1,).
+        ``call(x, out)``.
 
     Raises
     ------
@@ -185,7 +189,7 @@ def by_address(
     scope: dict[str, Any] = {
         "__name__": __name__,
         "attempt": attempt,
-        "carray": numba.carray,
+        "carray": carray,
         "function": dispatcher,
     }
     # as if it stood in the file of the function: its machine code is kept beside that
@@ -200,15 +204,16 @@ def _passed(name: str, parameter: Any) -> str:
     return f"carray({name}, {parameter.records})" if parameter.records else f"carray({name}, 1)[0]"
 
 
-class _Announced(CFunc):  # type: ignore[misc]
+class _Announced(CFunc):
     """A C function that says when it is not found on disk."""
 
     compiling: Callable[[], None] | None = None
+    _cache: Any
 
     def _compile_uncached(self) -> Any:
         if self.compiling is not None:
             self.compiling()
-        return super()._compile_uncached()
+        return super()._compile_uncached()  # type: ignore[misc]
 
 
 def _compiled(signature: Any, guard: Any, compiling: Callable[[], None] | None) -> Any:

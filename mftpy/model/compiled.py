@@ -15,9 +15,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 DISPATCHERS: Final[list[Any]] = []
 """Every function of the package that `compiled` made, in the order of their modules' import."""
 
-CALLABLES: Final[list[Any]] = []
-"""Every C function of the package, by `by_address.ByAddress`, in the order in which they were made."""
-
 _UNCACHED: Final[list[str]] = []
 
 
@@ -62,9 +59,7 @@ def compilations() -> int:
     Over all functions of the package. Constant once everything has been called with the types it is used with: a rise
     afterwards means that something compiled, or looked for its code on disk, in the hot loop.
     """
-    by_name = sum(len(d.signatures) + sum(d.stats.cache_misses.values()) for d in DISPATCHERS)
-    by_address = sum(1 + (not function.from_cache) for function in CALLABLES)
-    return by_name + int(by_address)
+    return sum(len(d.signatures) + sum(d.stats.cache_misses.values()) for d in DISPATCHERS)
 
 
 def sources_key(*modules: ModuleType) -> int:

@@ -22,6 +22,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.extending import is_jitted
 
 _KNOWN_TO_NUMBA: Final = frozenset(sys.stdlib_module_names) | {"numpy", "numba", "llvmlite"}
+_njit: Final[Any] = njit  # the two options below are not in its declared type
 _DROPPED_OPTIONS: Final = ("cache", "forceobj", "looplift", "nopython", "target", "pipeline_class")
 _OURS: Final = __name__.partition(".")[0]
 
@@ -93,7 +94,7 @@ class Relinked:
         copy.__kwdefaults__, copy.__module__ = python.__kwdefaults__, python.__module__
         copy.__qualname__ = python.__qualname__
         self.functions.append(copy)
-        dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(copy)
+        dispatcher = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(copy)
         self._copies[id(original)] = dispatcher
         self._note(repr((python.__defaults__, python.__kwdefaults__)).encode())
         names = frozenset(_names(python.__code__))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mftcore import LEVEL
 from mftpy.model.builtin import MODELS
-from mftpy.model.by_address import CompiledModel, compile_model
+from mftpy.model.by_address import ByAddress, compile_model
 from mftpy.settings import Config
 from mftpy.sim.matching import BUY, SELL
 from mftpy.strategy.decide import Quoter
@@ -86,6 +86,6 @@ class Shipped:
 
 
 @functools.cache
-def compiled_model(name: str) -> CompiledModel:
+def compiled_model(name: str) -> ByAddress:
     """Return a built-in model, compiled or loaded from disk once in this process."""
     return compile_model(MODELS[name], name)

@@ -85,15 +85,19 @@ class Scripted:
 
 
 @functools.cache
-def _parameters(overrides, tick, lot, min_order_lots):
-    return parameters(load(None, dict(overrides)), tick, lot, min_order_lots)
+def _parameters(overrides, tick, lot):
+    return parameters(load(None, dict(overrides)), tick, lot)
 
 
-def quoter(overrides=None, *, model=None, tick=TICK, lot=LOT, min_order_lots=1, **changes):
-    """Return a quoter with the default settings, some of them changed, that everything is in order for."""
-    row = _parameters(tuple(sorted((overrides or {}).items())), tick, lot, min_order_lots).copy()
+def quoter(overrides=None, *, model=None, tick=TICK, lot=LOT, **changes):
+    """Return a quoter with the default settings, some of them changed, that everything is in order for.
+
+    `changes` are members of `PARAMETERS`; A and k are those of both sides.
+    """
+    row = _parameters(tuple(sorted((overrides or {}).items())), tick, lot).copy()
     for name, value in changes.items():
-        row[name] = value
+        for member in (f"{name}_bid", f"{name}_ask") if name in ("A", "k") else (name,):
+            row[member] = value
     model = model or shipped_model()
     q = Quoter(row, model.address, model)
     set_account(q)

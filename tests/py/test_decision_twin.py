@@ -21,7 +21,7 @@ own = st.lists(st.tuples(st.sampled_from([BUY, SELL]), st.integers(-60, 60), st.
 
 
 def world_of(seed):
-    """Return a book, orders of ours, account, settings and an answer of the model: mostly in order, often at an edge."""
+    """Return a book, orders of ours, account, settings, the answer of a model: mostly in order, often at an edge."""
     rng = random.Random(seed)
 
     def depths():

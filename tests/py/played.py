@@ -17,7 +17,6 @@ from mftpy.processes.market_data import Feed
 from mftpy.processes.strategy import make_loop
 from mftpy.records import State
 from mftpy.strategy.code import Code, load_estimates, load_model
-from mftpy.strategy.code import Code, load_estimates, load_model
 from mftpy.venue import codec
 from mftpy.venue.scale import Scale
 from tests.py.exchange_box import PERPETUAL, Box

@@ -137,10 +137,8 @@ def _complaint(function: Any) -> str:
     else:
         return ""
     root = codes[0]
-    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):  # of a member of a record
-        member = error.args[0]
-        filename, lineno = next(_uses(member, codes), (root.co_filename, root.co_firstlineno))
-        return _told(filename, lineno, f"there is no {member} (docs/own-model.md has the members of x and out)")
+    if isinstance(error, KeyError) and (place := next(_uses(error.args[0], codes), None)):  # of a member of a record
+        return _told(*place, f"there is no {error.args[0]} (docs/own-model.md has the members of x and out)")
     filename, lineno = _place(error, {code.co_filename for code in codes}) or (root.co_filename, root.co_firstlineno)
     return _told(filename, lineno, _said(error))
 
@@ -152,7 +150,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _uses(member: str, codes: list[CodeType]) -> Iterator[tuple[str, int]]:
+def _uses(member: Any, codes: list[CodeType]) -> Iterator[tuple[str, int]]:
     """Where functions use an attribute of this name."""
     for code in codes:
         if member not in code.co_names:

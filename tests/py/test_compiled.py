@@ -1,181 +1,167 @@
-"""How the compiled functions are compiled, counted and kept on disk."""
+"""How compiled models are kept on disk: loaded at the next start, never after an edit; what is said otherwise."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import numba.core.event
-import numpy as np
 import pytest
 
-from mftpy import records
-from mftpy.config import load
-from mftpy.model import quoting
-from mftpy.model.compiled import DISPATCHERS, compilations
-from mftpy.model.net_book import LEVEL
-from mftpy.model.quoting import Quoter, parameters, quote_ticks, warm_up
-from mftpy.records import ACCOUNT, Reason
+from mftpy.model.compiled import DISPATCHERS
+from mftpy.model.glft import quote
 
 ROOT = Path(__file__).resolve().parents[2]
-BUY = 1
 
-
-def account(position_lots=0, own=()):
-    """Return an account record; `own` holds (side, price_ticks, lots)."""
-    row = records.blank(ACCOUNT)
-    row["ready"], row["position_lots"], row["n_own"] = 1, position_lots, len(own)
-    for i, (side, ticks, lots) in enumerate(own):
-        row["own_side"][0, i], row["own_ticks"][0, i], row["own_lots"][0, i] = side, ticks, lots
-    return row
-
-
-def quoter(overrides=None, *, tick=0.1, lot=0.001, **changes):
-    """Return a quoter with the default settings, some of them changed."""
-    row = parameters(load(None, overrides), tick, lot)
-    for name, value in changes.items():
-        row[name] = value
-    return Quoter(row, 10)
-
-
-def test_after_the_warm_up_nothing_compiles_whatever_the_loop_does():
-    warm_up()
-    before = compilations()
-    with numba.core.event.install_recorder("numba:compile") as recorder:
-        q = quoter()
-        for n_levels in (1, 10, 50):
-            bids = np.zeros(50, LEVEL)
-            asks = np.zeros(50, LEVEL)
-            bids["price_ticks"], asks["price_ticks"] = 616_999 - np.arange(50), 617_001 + np.arange(50)
-            bids["size_lots"] = asks["size_lots"] = 100
-            for mine in (account(), account(100), account(-5, own=[(BUY, 616_999, 10)])):
-                q.decide(bids, asks, n_levels, n_levels, mine)
-                if q.changed:
-                    q.passed_on()
-                q.refuse(Reason.BOOK_NOT_READY, int(mine["position_lots"][0]))
-    assert not recorder.buffer
-    assert compilations() == before
-
-
-def test_the_count_rises_when_something_compiles_after_all():
-    warm_up()
-    before = compilations()
-    quote_ticks(np.float32(1.0), 2.0, 1.5, 1, 2, 0)
-    assert compilations() > before
-
-
-def test_every_compiled_function_of_the_package_is_counted_and_warmed_up():
-    found = set()
-    for module in [module for name, module in sys.modules.items() if name.startswith("mftpy.")]:
-        found |= {id(value) for value in vars(module).values() if isinstance(value, type(quoting.decide))}
-    assert found == {id(dispatcher) for dispatcher in DISPATCHERS}
-    warm_up()
-    used = {module.__name__ for module in vars(quoting).values() if isinstance(module, ModuleType)} | {quoting.__name__}
-    in_the_loop = [dispatcher for dispatcher in DISPATCHERS if dispatcher.py_func.__module__ in used]
-    assert len(in_the_loop) >= 15
-    assert all(dispatcher.signatures for dispatcher in in_the_loop)
-
-
-def test_no_function_is_compiled_with_fastmath():
-    assert not any(dispatcher.targetoptions.get("fastmath") for dispatcher in DISPATCHERS)
-
-
-WARM_UP = """
-import json, resource, sys
-limit = {limit}
-if limit is not None:
-    import mftpy.model.quoting
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-from mftpy.model.quoting import compilations, warm_up, Quoter, parameters, LEVEL
-from mftpy.config import load
-from mftpy.errors import ResourceError
-from mftpy import records
-import numpy as np
-try:
-    first = warm_up()
-except ResourceError as error:
-    print(json.dumps(str(error)))
-    sys.exit()
-before = compilations()
-q = Quoter(parameters(load(), 0.1, 0.001), 10)
-account = records.blank(records.ACCOUNT)
-account["ready"] = 1
-bids, asks = np.zeros(1, LEVEL), np.zeros(1, LEVEL)
-bids["price_ticks"], asks["price_ticks"], bids["size_lots"], asks["size_lots"] = 616_999, 617_001, 100, 100
-reasons = q.decide(bids, asks, 1, 1, account)
-print(json.dumps([first.from_cache, first.note, reasons, float(q.target["model_half"][0]), compilations() - before]))
+START = """
+import json, os, resource, sys
+from pathlib import Path
+from mftpy.errors import MftpyError
+from mftpy.model.compiled import cache_note
+from mftpy.model.own import compile_named
+from mftpy.model.plain import blank_output, example_input
+full, *steps = json.loads(sys.argv[1])
+if full:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+found = []
+for file, old, new, limit in steps:
+    if old == "damaged":
+        for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob(file):
+            path.write_text(new)
+    elif file:
+        path = Path(file)
+        text, stat = path.read_text(), path.stat()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # nothing is to depend on the clock
+    os.environ["LIMIT"] = limit
+    for name in ("mine", "helper", "inner", "other"):
+        sys.modules.pop(name, None)
+    told = []
+    try:
+        model = compile_named("mine:quote", lambda: told.append("compiling"))
+    except MftpyError as error:
+        found.append(str(error))
+        continue
+    out = blank_output()
+    status = model.call(example_input(), out)
+    found.append([model.from_cache, told, cache_note(), status, float(out.bid_price[0])])
+print(json.dumps(found))
 """
+
+MODEL = """
+import helper
+from helper import half
+from other import SHIFT as MOVED
+
+def quote(x, out):
+    out.n_bids = 1
+    out.bid_price[0] = helper.skewed(x.fair) - half(x) - MOVED - helper.inner.deep()
+"""
+HELPER = """
+import inner
+import numba
+
+WIDTH = 4.0
+
+def half(x):
+    return WIDTH / 2
+
+@numba.njit(cache=True)
+def skewed(fair):
+    return fair - inner.deep()
+"""
+INNER = """
+import os
+
+LIMIT = float(os.environ.get("LIMIT", "0"))
+
+def deep():
+    return 1.0 + LIMIT
+"""
+OTHER = "SHIFT = 10.0\n"
+FIRST = 61_700.0 - 1.0 - 2.0 - 10.0 - 1.0
 
 
 @pytest.fixture
-def copy(tmp_path):
-    """Return the root of a copy of the package, with nothing compiled."""
-    shutil.copytree(ROOT / "mftpy", tmp_path / "copy" / "mftpy", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "copy"
+def mine(tmp_path):
+    """Return a directory with a model of the user's in four files."""
+    directory = tmp_path / "user"
+    directory.mkdir()
+    for name, text in (("mine", MODEL), ("helper", HELPER), ("inner", INNER), ("other", OTHER)):
+        (directory / f"{name}.py").write_text(text)
+    return directory
 
 
-def start(root, limit=None, **environment):
-    """Warm up in a process of its own; return [from cache, note, reasons, model half, compilations afterwards].
+AS_IT_IS = ("", "", "", "0")
 
-    Or the sentence with which it is refused.
+
+def start(directory, *steps, full=False, **environment):
+    """Compile or load in a process of its own, for each step: edit a file, set LIMIT, import anew.
+
+    Returns for each [from cache, what was told, note, status, bid], or the sentence with which it is refused.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "PYTHON"))}
-    env |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
-    result = subprocess.run(
-        [sys.executable, "-c", WARM_UP.format(limit=limit)],
-        cwd=root,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    command = [sys.executable, "-c", START, json.dumps([full, *(steps or (AS_IT_IS,))])]
+    result = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert not result.stderr
     return json.loads(result.stdout)
 
 
-def test_a_second_start_compiles_nothing_and_an_edited_formula_is_compiled_anew(copy, tmp_path):
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    from_cache, note, reasons, half, rise = start(copy, **cache)
-    assert (from_cache, note, reasons, rise) == (False, "", 0, 0)
-    assert start(copy, **cache) == [True, "", 0, half, 0]
-    path = copy / "mftpy" / "model" / "avellaneda_stoikov.py"
-    text = path.read_text()
-    assert text.count("model_half = 0.5 *") == 1
-    path.write_text(text.replace("model_half = 0.5 *", "model_half = 1.0 *"))
-    # the compiled decision is in another file, and its own text is as it was
-    assert start(copy, **cache)[3] == pytest.approx(2 * half)
+def test_a_second_start_compiles_nothing_and_an_edit_in_any_file_is_never_passed_over(mine):
+    compiled, loaded = [False, ["compiling"], "", 0], [True, [], "", 0]
+    deeper = ("inner.py", "1.0 + LIMIT", "3.0 + LIMIT", "0")
+    wider = ("helper.py", "WIDTH = 4.0", "WIDTH = 6.0", "0")
+    further = ("other.py", "10.0", "20.0", "0")
+    limited = ("", "", "", "100")  # no file changes
+    assert start(mine, AS_IT_IS, AS_IT_IS, deeper, wider, further, limited) == [
+        [*compiled, FIRST],
+        [*loaded, FIRST],
+        [*compiled, FIRST - 4.0],
+        [*compiled, FIRST - 5.0],
+        [*compiled, FIRST - 15.0],
+        [*compiled, FIRST - 215.0],
+    ]
+    assert list((mine / "__pycache__").glob("*.nbc"))
+    assert start(mine, AS_IT_IS, limited, ("other.py", "20.0", "10.0", "0")) == [
+        [*loaded, FIRST - 15.0],
+        [*loaded, FIRST - 215.0],
+        [*loaded, FIRST - 5.0],
+    ]
 
 
-def test_without_a_directory_to_write_to_it_runs_and_says_so(copy, tmp_path):
-    blocked = tmp_path / "file"
+def test_without_a_directory_to_write_to_it_compiles_and_says_so(mine):
+    blocked = mine / "file"
     blocked.touch()
-    (copy / "mftpy" / "model" / "__pycache__").touch()  # a file where the directory would be
+    (mine / "__pycache__").touch()  # a file where the directory would be
     unusable = {"NUMBA_CACHE_DIR": str(blocked / "a"), "XDG_CACHE_HOME": str(blocked / "b"), "HOME": str(blocked / "c")}
-    from_cache, note, reasons, _, rise = start(copy, **unusable)
-    assert (from_cache, reasons, rise) == (False, 0, 0)
+    (mine / "helper.py").write_text(HELPER.replace("(cache=True)", ""))  # Numba refuses that by itself
+    [(from_cache, _, note, status, bid)] = start(mine, **unusable)
+    assert (from_cache, status, bid) == (False, 0, FIRST)
     assert note.startswith("the compiled model cannot be kept on disk (")
     assert note.endswith("set NUMBA_CACHE_DIR to a directory that you can write")
     assert len(note.splitlines()) == 1
 
 
-def test_when_the_package_cannot_be_written_the_user_s_cache_is_used_and_named_when_it_is_damaged(copy, tmp_path):
-    (copy / "mftpy" / "model" / "__pycache__").touch()
-    home = tmp_path / "home"
-    assert start(copy, XDG_CACHE_HOME=str(home))[1] == ""
-    written = list(home.rglob("*.nbi"))
-    assert written
-    for content in (b"", b"no index"):
-        for path in written:
-            path.write_bytes(content)
-        sentence = start(copy, XDG_CACHE_HOME=str(home))
-        assert sentence == f"the cache of compiled code in {written[0].parent} is damaged; delete that directory"
+def test_a_damaged_cache_is_named(mine, tmp_path):
+    damages = [("*.nbc", "damaged", "", "0"), ("*.nbi", "damaged", "", "0"), ("*.nbi", "damaged", "no index", "0")]
+    first, *others = start(mine, AS_IT_IS, *damages, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert first[0] is False
+    [directory] = {path.parent for path in (tmp_path / "cache").rglob("*.nbi")}
+    assert others == 3 * [f"the cache of compiled code in {directory} is damaged; delete that directory"]
 
 
-def test_a_full_disk_is_said_and_does_no_harm(copy, tmp_path):
-    from_cache, note, reasons, _, rise = start(copy, limit=0, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    assert (from_cache, reasons, rise) == (False, 0, 0)
+def test_a_full_disk_is_said_and_does_no_harm(mine):
+    [(from_cache, _, note, status, bid)] = start(mine, full=True)
+    assert (from_cache, status, bid) == (False, 0, FIRST)
     assert "cannot be kept on disk" in note
+
+
+def test_every_compiled_function_of_the_package_is_known():
+    kind = type(quote)
+    modules = [module for name, module in sys.modules.items() if name.startswith("mftpy.")]
+    found = {id(value) for module in modules for value in vars(module).values() if isinstance(value, kind)}
+    assert found == {id(dispatcher) for dispatcher in DISPATCHERS}
+    assert not any(dispatcher.targetoptions.get("fastmath") for dispatcher in DISPATCHERS)

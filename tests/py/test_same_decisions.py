@@ -8,9 +8,9 @@ import pytest
 
 from mftcore import Journal
 from mftpy import config
-from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
 from mftpy.links import Links
 from mftpy.model import builtin
+from mftpy.model.plain import PlainRecord, blank_output
 from mftpy.records import Reason
 from tests.py import played
 
@@ -97,7 +97,6 @@ def test_the_model_called_from_python_one_by_one_answers_the_same(decisions):
     asked = decisions[decisions["fair_source"] != 0]
     assert len(asked) > 300
     for decision in asked:
-        x, out = np.rec.array(np.zeros(1, MODEL_INPUT)), np.rec.array(np.zeros(1, MODEL_OUTPUT))
-        x[0] = decision["x"]
-        builtin.avellaneda_stoikov(x[0], out[0])
-        assert out.tobytes() == decision["out"].tobytes()
+        x, out = PlainRecord(decision["x"].reshape(1).copy()), blank_output()
+        builtin.avellaneda_stoikov(x, out)
+        assert out.array.tobytes() == decision["out"].tobytes()

@@ -76,6 +76,7 @@ def build_parser() -> Parser:
     run.add_argument("--url", metavar="WS_URL", help="address of the exchange, in place of the network's own")
     run.add_argument("--live", action="store_true", help="real money: needed for --network prod")
     run.add_argument("--instance", metavar="NAME", help="name of this instance; one of a name runs at a time")
+    run.add_argument("--mode", choices=("processes", "single"), help="three processes (the default), or one")
     run.add_argument("--duration", type=positive, metavar="SECONDS", help="stop after so long")
     run.add_argument("--out", metavar="DIR", help="where summary.json goes")
     run.add_argument("--json", action="store_true", default=None, help="print summary.json in place of the report")
@@ -175,6 +176,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "exchange.latency_ms": (given.get("latency") or (None, None))[0],
         "exchange.jitter_ms": (given.get("latency") or (None, None))[1],
         "exchange.faults": None if given.get("faults") is None else str(Path(given["faults"]).absolute()),
+        "system.mode": given.get("mode"),
         "output.dir": given.get("out"),
         "output.json": given.get("json"),
     }

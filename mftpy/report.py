@@ -55,6 +55,7 @@ def summarise(
         "flow": flow,
         "seed": seed,
         "duration_s": round(duration_s, 3),
+        "mode": config.system.mode,
         "wait_mode": placement.wait_mode,
         "cores": placement.our_cores,
         "book_updates": market.get("book_updates"),

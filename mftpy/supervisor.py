@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from mftcore import SeqlockWriter
 from mftpy import records
 from mftpy.errors import ConfigError, HaltedError, InputFileError, MftpyError, ResourceError, VenueError
 from mftpy.links import PROCESSES, Links
-from mftpy.processes import canceller, execution, market_data, strategy
+from mftpy.processes import canceller, execution, market_data, single, strategy
 from mftpy.processes.discovery import find_instrument
 from mftpy.processes.jobs import Credentials, Job, Placement
 from mftpy.processes.watched import END_SIGNALS, Watched, start
@@ -171,6 +172,9 @@ class Supervisor:
         assert self._credentials is not None
         job = self._job()
         self.phase = "starting the processes"
+        if self.config.system.mode == "single":
+            self._spawn("trading", single.main, links, job, self._credentials)
+            return
         self._spawn("market_data", market_data.main, links, job)
         self._spawn("execution", execution.main, links, job, self._credentials)
         self._spawn("strategy", strategy.main, links, job)
@@ -194,7 +198,7 @@ class Supervisor:
                     client = ready.clients[0]
                     self._credentials = Credentials(client.key_id, private_key_pem=client.private_key_pem)
                     return
-                self._hear(self._exchange, message)
+                self._hear(message)
             if self.outcome.failure is not None:
                 raise self.outcome.failure
             if process.exitcode is not None:
@@ -234,9 +238,9 @@ class Supervisor:
         wait([item.conn for item in watched if item.open] + [item.process.sentinel for item in watched], POLL_S)
         for item in watched:
             for message in item.drain():
-                self._hear(item, message)
+                self._hear(message)
 
-    def _hear(self, item: Watched, message: tuple[Any, ...]) -> None:
+    def _hear(self, message: tuple[Any, ...]) -> None:
         kind = message[0]
         if kind == "warning":
             self.outcome.warnings.append(message[1])
@@ -249,7 +253,7 @@ class Supervisor:
             if self.outcome.failure is None:
                 self.outcome.failure = _failure(code, sentence)
         elif kind == "final":
-            self.outcome.finals[item.name] = message[1]
+            self.outcome.finals[message[2]] = message[1]
         elif kind == "began":
             self._may_have_orders = True
         elif kind == "finished":
@@ -262,7 +266,7 @@ class Supervisor:
         for item in watched:
             if item.process.exitcode is not None and not self.outcome.ended_by:
                 for message in item.drain():
-                    self._hear(item, message)
+                    self._hear(message)
                 if self.outcome.failure is None:
                     name = item.name.replace("_", " ")
                     self.fail(HaltedError(f"the {name} process died ({_how(item.process.exitcode)}); quoting stopped"))
@@ -279,11 +283,15 @@ class Supervisor:
                 continue
             stalled_ns = now_ns - int(status["turn_ns"][0])
             if stalled_ns > limit_ns:
-                self._children[name].process.kill()
+                self._process_of(name).kill()
                 raise HaltedError(
                     f"the {name.replace('_', ' ')} process made no progress for {stalled_ns / 1e9:.1f} s "
                     "and was killed; quoting stopped"
                 )
+
+    def _process_of(self, name: str) -> SpawnProcess:
+        """Return the process that does this work: its own, or the single one."""
+        return (self._children.get(name) or self._children["trading"]).process
 
     def _all_ready(self) -> bool:
         return all(
@@ -312,7 +320,7 @@ class Supervisor:
     def _stop(self, observe: Callable[[Supervisor], None]) -> None:
         self.stopped_ns = time.monotonic_ns()
         self._order(Command.STOP_QUOTING)
-        executor = self._children.get("execution")
+        executor = self._children.get("execution") or self._children.get("trading")
         signals, started = self._signals, time.monotonic()
         while executor is not None and "execution" not in self.outcome.finals and executor.process.exitcode is None:
             self._listen()
@@ -327,7 +335,7 @@ class Supervisor:
         if executor is not None:
             executor.process.join(EXIT_S)
             for message in executor.drain():
-                self._hear(executor, message)
+                self._hear(message)
             if "execution" not in self.outcome.finals:
                 self._cancel_in_its_place()
         self._order(Command.EXIT)
@@ -357,7 +365,7 @@ class Supervisor:
             return
         item.process.join(CANCELLER_S)
         for message in item.drain():
-            self._hear(item, message)
+            self._hear(message)
         self._end(item)
         if "canceller" not in self.outcome.finals:
             self._not_sure()
@@ -371,13 +379,13 @@ class Supervisor:
         while item.process.exitcode is None and time.monotonic() < deadline:
             item.process.join(POLL_S)
             for message in item.drain():  # a child blocked on a full pipe could not end
-                self._hear(item, message)
+                self._hear(message)
         if item.process.exitcode is None:
             self.outcome.warnings.append(f"{item.name.replace('_', ' ')} did not end by itself and was killed")
             item.process.kill()
             item.process.join()
         for message in item.drain():
-            self._hear(item, message)
+            self._hear(message)
         item.conn.close()
 
     def _order(self, command: Command) -> None:

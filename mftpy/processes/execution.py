@@ -77,6 +77,7 @@ class Executor:
         self._presumed_told = 0
         self._uninformed_told = False
         self._quoted = self._pulled = False
+        self._last_ping_ns = time.monotonic_ns()
         self._venue_rate = 0.0
 
     # start
@@ -330,6 +331,29 @@ class Executor:
                 return name
         return ""
 
+    def work(self, mode: Mode) -> None:
+        """Do one turn of the loop: what has arrived, what is to be sent, what is due, what the others see.
+
+        Raises
+        ------
+        HaltedError
+            An order was filled beyond its size.
+        VenueError
+            The connection was lost, or is of no more use.
+        """
+        self.talk.pump()
+        self.quote(mode)
+        if self.desk.orders.overfills:
+            raise HaltedError("an order was filled beyond its size: the account is not what it seems")
+        now_ns = time.monotonic_ns()
+        self.settle()
+        self.tell_of_lost_fills(now_ns)
+        self.tell_of_held_inserts(now_ns)
+        if now_ns - self._last_ping_ns > PING_S * 1e9:
+            self._last_ping_ns = now_ns
+            self.session.ping()
+        self.turn()
+
     # what the others see
 
     def publish(self) -> None:
@@ -418,41 +442,28 @@ class Executor:
             **close_report(books, left),
             "cash_difference": books.equity - self.start.equity - split.net,
             "split": (split.edge, split.inventory, split.fees, split.funding, split.net),
-            "resources": self.child.resources(),
         }
 
 
 def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> None:
     child.enter(State.CONNECTING)
     executor = Executor(links, job, credentials, child)
-    session, desk = executor.session, executor.desk
+    session = executor.session
     executor.open()
     waiter = Waiter(links.execution_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
     child.freeze_garbage_collector()
     executor.begin()
     child.enter(State.READY)
-    last_ping = time.monotonic()
     target_reader = links.target.reader()
     while child.command() == Command.RUN:
-        executor.talk.pump()
-        executor.quote(child.mode)
-        if desk.orders.overfills:
-            raise HaltedError("an order was filled beyond its size: the account is not what it seems")
-        executor.settle()
-        executor.tell_of_lost_fills(time.monotonic_ns())
-        executor.tell_of_held_inserts(time.monotonic_ns())
-        now = time.monotonic()
-        if now - last_ping > PING_S:
-            last_ping = now
-            session.ping()
-        executor.turn()
+        executor.work(child.mode)
         if not session.has_pending:
             waiter.want_write(session.fileno(), session.wants_write)
             seen = executor.target_version
             waiter.wait(WAIT_S, lambda seen=seen: target_reader.version != seen)  # type: ignore[misc]
     report = executor.close()
     waiter.close()
-    child.send("final", report)
+    child.final({**report, "resources": child.resources()})
     session.close()
 
 

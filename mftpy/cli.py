@@ -193,7 +193,12 @@ def _config(options: argparse.Namespace) -> int:
     if options.config_command == "show":
         say(config.show(config.load(options.config)), end="")
     elif options.config_command == "check":
-        say(config.check(options.file) if options.file else "the default settings are consistent")
+        sentence = config.check(options.file) if options.file else "the default settings are consistent"
+        if options.file and ":" in (name := config.load(options.file, live=True).model.name):
+            from mftpy.model import own
+
+            own.find(name)
+        say(sentence)
     else:
         path = Path(options.file)
         try:

@@ -90,8 +90,12 @@ def run(
     Raises
     ------
     MftpyError
-        It could not begin: cores, instance name, output directory.
+        It could not begin: cores, instance name, output directory, a model of the user's own that is not there.
     """
+    if ":" in config.model.name:  # it takes a second; the built-in ones are there
+        from mftpy.model import own
+
+        own.find(config.model.name)
     logging.basicConfig(
         level=logging.INFO if verbose else logging.CRITICAL,
         format="%(asctime)s %(name)s %(message)s",

@@ -211,28 +211,33 @@ def quote(
     Quote
         With finite members always, and with none but zeros when it is refused.
     """
+    # one call for all refusals: Numba compiles a function anew for every constant that it is called with
+    refusal = 0
     if not usable(fair):
-        return refused(_FAIR)
-    if not math.isfinite(position_coins):
-        return refused(_POSITION)
-    if not usable(gamma):
-        return refused(_GAMMA)
-    if not usable(clip):
-        return refused(_CLIP)
-    if not usable(sigma):
-        return refused(_SIGMA)
-    if not usable(k):
-        return refused(_K)
-    if not math.isfinite(fee):
-        return refused(_FEE)
-    if not (math.isfinite(horizon_s) and horizon_s >= 0.0):
-        return refused(_HORIZON)
-    if not math.isfinite(drift):
-        return refused(_DRIFT)
+        refusal = _FAIR
+    elif not math.isfinite(position_coins):
+        refusal = _POSITION
+    elif not usable(gamma):
+        refusal = _GAMMA
+    elif not usable(clip):
+        refusal = _CLIP
+    elif not usable(sigma):
+        refusal = _SIGMA
+    elif not usable(k):
+        refusal = _K
+    elif not math.isfinite(fee):
+        refusal = _FEE
+    elif not (math.isfinite(horizon_s) and horizon_s >= 0.0):
+        refusal = _HORIZON
+    elif not math.isfinite(drift):
+        refusal = _DRIFT
+    if refusal != 0:
+        return refused(refusal)
     skew = position_coins * gamma * sigma * sigma * horizon_s - drift * horizon_s
     model_half = 0.5 * total_spread(gamma, clip, sigma, k, horizon_s)
     bid = fair - skew - (model_half + fee)
     ask = fair - skew + (model_half + fee)
     if not (math.isfinite(bid) and math.isfinite(ask) and usable(model_half)):
-        return refused(_RESULT)
+        refusal = _RESULT
+        return refused(refusal)
     return Quote(0, skew, model_half, fee, bid, ask)

@@ -83,26 +83,29 @@ def _make_quote(sources: int) -> Callable[..., Quote]:
             With finite members always, and with none but zeros when it is refused.
         """
         _ = sources
+        refusal = 0  # one call for all refusals, as in `avellaneda_stoikov.quote`
         if not usable(fair):
-            return refused(_FAIR)
-        if not math.isfinite(position_coins):
-            return refused(_POSITION)
-        if not usable(gamma):
-            return refused(_GAMMA)
-        if not usable(clip):
-            return refused(_CLIP)
-        if not usable(sigma):
-            return refused(_SIGMA)
-        if not usable(A):
-            return refused(_A)
-        if not usable(k):
-            return refused(_K)
-        if not math.isfinite(fee):
-            return refused(_FEE)
-        if not (math.isfinite(xi) and xi >= 0.0):
-            return refused(_XI)
-        if not math.isfinite(drift):
-            return refused(_DRIFT)
+            refusal = _FAIR
+        elif not math.isfinite(position_coins):
+            refusal = _POSITION
+        elif not usable(gamma):
+            refusal = _GAMMA
+        elif not usable(clip):
+            refusal = _CLIP
+        elif not usable(sigma):
+            refusal = _SIGMA
+        elif not usable(A):
+            refusal = _A
+        elif not usable(k):
+            refusal = _K
+        elif not math.isfinite(fee):
+            refusal = _FEE
+        elif not (math.isfinite(xi) and xi >= 0.0):
+            refusal = _XI
+        elif not math.isfinite(drift):
+            refusal = _DRIFT
+        if refusal != 0:
+            return refused(refusal)
         x = xi * clip / k
         # the power and the fee's factor in one exponent, which neither overflows nor loses digits as x goes to 0
         root = math.exp(0.5 * ((1.0 + x) * log_ratio(x) + k * fee)) / math.sqrt(2.0 * A * clip * k)
@@ -114,7 +117,8 @@ def _make_quote(sources: int) -> Callable[..., Quote]:
         bid = fair - skew - (model_half + fee)
         ask = fair - skew + (model_half + fee)
         if not (math.isfinite(bid) and math.isfinite(ask) and usable(model_half) and usable(skew_per_coin)):
-            return refused(_RESULT)
+            refusal = _RESULT
+            return refused(refusal)
         return Quote(0, skew, model_half, fee, bid, ask)
 
     return compiled(quote)

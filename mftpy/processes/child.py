@@ -35,6 +35,13 @@ class Child:
         This process's status record and the supervisor's control record.
     conn : multiprocessing.connection.Connection
         End-of-file on it means that the supervisor is gone; the process then behaves as if told to stop.
+
+    Attributes
+    ----------
+    status : ndarray of records.STATUS, shape (1,)
+        To be counted in; `turn` publishes it.
+    status_writer : SeqlockWriter
+        For a loop that publishes it by itself.
     """
 
     def __init__(self, name: str, status: Seqlock, control: Seqlock, conn: Connection) -> None:
@@ -42,7 +49,7 @@ class Child:
         self.conn = conn
         self.status = records.blank(records.STATUS)
         self._status_row = self.status[0]
-        self._status_writer = status.writer()
+        self.status_writer = status.writer()
         self._control = records.blank(records.CONTROL)
         self._control_reader = control.reader()
         self._orphaned = False
@@ -58,13 +65,13 @@ class Child:
 
     def publish(self) -> None:
         """Publish the status record as it stands."""
-        self._status_writer.write(self.status)
+        self.status_writer.write(self.status)
 
     def turn(self) -> None:
         """Say that a turn of the loop was completed; the proof of progress that the others watch."""
         self._status_row["turns"] += 1
         self._status_row["turn_ns"] = time.monotonic_ns()
-        self._status_writer.write(self.status)
+        self.status_writer.write(self.status)
 
     def command(self) -> Command:
         """Return what the supervisor asks for; EXIT for ever once it is gone."""

@@ -30,7 +30,7 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child, action
     conn = child.conn
     of_market = Child("market_data", links.market_data, links.control, conn)
     of_strategy = Child("strategy", links.strategy, links.control, conn)
-    strategy = Strategy(links, job, of_strategy)  # what takes longest, while nothing depends on us
+    strategy = Strategy(links, job, of_strategy, beside=False)  # what takes longest, while nothing depends on us
     market = MarketData(links, job, of_market)
     child.enter(State.CONNECTING)
     executor = Executor(links, job, credentials, child, actions)
@@ -42,14 +42,14 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child, action
     child.freeze_garbage_collector()
     executor.begin()
     child.enter(State.READY)
-    of_strategy.enter(State.READY)
+    strategy.begin()
     exit_code = 0
     while child.command() == Command.RUN:
         try:
             part = "market data"
             market.turn()
             part = "strategy"
-            strategy.turn(time.monotonic_ns())
+            strategy.loop.turn(time.monotonic_ns())
         except MftpyError as error:  # not execution's own: it can still cancel what rests
             exit_code = error.exit_code
             child.send("error", exit_code, f"{part}: {error}", "")

@@ -7,8 +7,11 @@ Set the inputs, call `observe_book` after each reading of the book and `observe_
 from libc.stdint cimport int64_t, uint64_t
 
 from mftcore.book cimport mft_level_t
+from mftpy.strategy.clamps cimport quotes_t
+from mftpy.strategy.fair cimport basis_t, fair_t
+from mftpy.strategy.net_book cimport net_side_t
+from mftpy.strategy.passing cimport hold_t, passed_t
 from mftpy.strategy.structs cimport (
-    SLOTS,
     account_t,
     book_stamp_t,
     decision_t,
@@ -18,25 +21,6 @@ from mftpy.strategy.structs cimport (
     ticker_t,
     trade_t,
 )
-
-
-ctypedef struct quotes_t:       # what was last passed on, by side
-    int64_t n
-    int64_t ticks[SLOTS]
-    int64_t lots[SLOTS]
-
-ctypedef struct hold_t:         # a print that may have filled a side
-    int64_t active
-    int64_t price_ticks
-    int64_t since_ns
-    int64_t fills
-
-ctypedef struct basis_t:        # mean of (mid - index) over time
-    double weighted
-    double weight
-    double last                 # the difference since `last_ns`, where `known`
-    int64_t last_ns
-    int64_t known
 
 
 cdef class Quoter:
@@ -84,13 +68,22 @@ cdef class Quoter:
     cdef basis_t basis
     cdef hold_t bid_hold
     cdef hold_t ask_hold
-    cdef quotes_t passed_bids
-    cdef quotes_t passed_asks
-    cdef int64_t passed_ns
-    cdef bint has_passed
-    cdef bint renewed                   # the last passing on was for its age: its prices stand, to the tick
+    cdef passed_t passed
     cdef int64_t counts_of[64 + 16]
 
+    cdef net_side_t net_bids
+    cdef net_side_t net_asks
+
+    cdef quotes_t bid_quotes            # what is wanted, and what it has become when it is passed on
+    cdef quotes_t ask_quotes
+
+    cdef double fresh_index(self) noexcept nogil
+    cdef int64_t refused(self, double index) noexcept nogil
+    cdef fair_t look(self, double index) noexcept nogil
+    cdef int64_t ask_model(self) noexcept nogil
+    cdef void settle_holds(self) noexcept nogil
+    cdef int64_t price_and_size(self, double fair_ticks) noexcept nogil
+    cdef void write_results(self, int64_t reasons, int passed) noexcept nogil
     cdef int take_book(self, object bids, object asks) except -1
     cdef void observe_trade_c(self, const trade_t *trade, int64_t now_ns) noexcept nogil
     # the levels stay the caller's and must stay where they are until the next call; they are read by `decide_c`

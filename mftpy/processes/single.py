@@ -13,7 +13,7 @@ from typing import Final
 
 from mftcore import JournalWriter
 from mftpy.errors import MftpyError
-from mftpy.journals import ACTIONS, writing
+from mftpy.journals import ACTIONS, DECISIONS, writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.execution import Executor
@@ -26,11 +26,19 @@ from mftpy.records import Command, State
 WAIT_S: Final = 0.05
 
 
-def _loop(links: Links, job: Job, credentials: Credentials, child: Child, actions: JournalWriter | None) -> None:
+def _loop(
+    links: Links,
+    job: Job,
+    credentials: Credentials,
+    child: Child,
+    decisions: JournalWriter | None,
+    actions: JournalWriter | None,
+) -> None:
     conn = child.conn
     of_market = Child("market_data", links.market_data, links.control, conn)
     of_strategy = Child("strategy", links.strategy, links.control, conn)
-    strategy = Strategy(links, job, of_strategy, beside=False)  # what takes longest, while nothing depends on us
+    # first what takes longest, while nothing depends on us
+    strategy = Strategy(links, job, of_strategy, beside=False, journal=decisions)
     market = MarketData(links, job, of_market)
     child.enter(State.CONNECTING)
     executor = Executor(links, job, credentials, child, actions)
@@ -74,8 +82,9 @@ def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> 
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as actions:
-            _loop(links, job, credentials, child, actions)
+        warn = partial(child.send, "warning")
+        with writing(job.journals, DECISIONS, warn) as decisions, writing(job.journals, ACTIONS, warn) as actions:
+            _loop(links, job, credentials, child, decisions, actions)
 
     run_child(
         "execution",

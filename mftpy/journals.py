@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from mftcore import (
     Journal,
+    JournalDiskError,
     JournalDrainer,
     JournalWriter,
     MftError,
@@ -52,6 +53,10 @@ LARGEST_FILE: Final = 8 * MIB
 MOST_FILES: Final = 1024
 LONGEST_NAME: Final = 200
 LOOK_NS: Final = 1_000_000_000
+LONGEST_CLOSE_S: Final = 2.0
+POLL_S: Final = 0.02
+
+Gone: TypeAlias = Callable[[], bool]
 
 
 class Kept(NamedTuple):
@@ -376,25 +381,50 @@ def open_writer(directory: str, name: str, warn: Callable[[str], None]) -> Journ
         return None
 
 
-def close_writer(writer: JournalWriter | None, directory: str, name: str, warn: Callable[[str], None]) -> None:
-    """Give a writing end back; if the supervisor, which drains, is gone, bring the rest to disk first."""
-    if writer is None:
-        return
+def close_writer(writer: JournalWriter, directory: str, name: str, warn: Callable[[str], None], gone: Gone) -> None:
+    """Give a writing end back, when all is on disk; if the supervisor, which drains, is gone, bring it there ourselves.
+
+    Parameters
+    ----------
+    writer : JournalWriter
+    directory, name, warn
+        As of `open_writer`.
+    gone : callable
+        True when the supervisor has gone. It may be seen to have, its pipe being closed, before its end is complete and
+        its role as drainer free.
+    """
+    deadline = time.monotonic() + LONGEST_CLOSE_S
     try:
-        if writer.undrained_bytes and not writer.drainer_alive:
-            with Journal.open(Path(directory) / name) as journal, journal.drainer() as drainer:
-                while drainer.drain():
-                    pass
-        writer.close()
+        while (supervisor_gone := gone()) or writer.undrained_bytes:
+            if not writer.drainer_alive:
+                with Journal.open(Path(directory) / name) as journal, journal.drainer() as drainer:
+                    while drainer.drain():
+                        pass
+                break
+            if time.monotonic() > deadline:
+                break
+            if supervisor_gone:
+                time.sleep(POLL_S)
+            else:
+                writer.flush(POLL_S)
+    except JournalDiskError:
+        pass  # the supervisor has told, or is gone with whoever would be told; it stays in memory for `finish`
     except MftError as error:
         warn(f"not all {name} of this run are on disk: {error}")
+    writer.close()
 
 
 @contextlib.contextmanager
-def writing(directory: str, name: str, warn: Callable[[str], None]) -> Iterator[JournalWriter | None]:
-    """Hold the writing end of a journal of this run, as `open_writer`, until the block ends in whichever way."""
+def writing(
+    directory: str, name: str, warn: Callable[[str], None], gone: Gone = lambda: False
+) -> Iterator[JournalWriter | None]:
+    """Hold the writing end of a journal of this run, as `open_writer`, until the block ends in whichever way.
+
+    The other parameters are those of `close_writer`.
+    """
     writer = open_writer(directory, name, warn)
     try:
         yield writer
     finally:
-        close_writer(writer, directory, name, warn)
+        if writer is not None:
+            close_writer(writer, directory, name, warn, gone)

@@ -481,7 +481,7 @@ def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> 
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as journal:
+        with writing(job.journals, ACTIONS, partial(child.send, "warning"), child.supervisor_gone) as journal:
             _loop(links, job, credentials, child, journal)
 
     run_child(

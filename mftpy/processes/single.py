@@ -82,8 +82,11 @@ def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> 
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        warn = partial(child.send, "warning")
-        with writing(job.journals, DECISIONS, warn) as decisions, writing(job.journals, ACTIONS, warn) as actions:
+        warn, gone = partial(child.send, "warning"), child.supervisor_gone
+        with (
+            writing(job.journals, DECISIONS, warn, gone) as decisions,
+            writing(job.journals, ACTIONS, warn, gone) as actions,
+        ):
             _loop(links, job, credentials, child, decisions, actions)
 
     run_child(

@@ -184,7 +184,7 @@ def main(links: Links, job: Job, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        with writing(job.journals, DECISIONS, partial(child.send, "warning")) as journal:
+        with writing(job.journals, DECISIONS, partial(child.send, "warning"), child.supervisor_gone) as journal:
             strategy = _loop(links, job, child, journal)
         if not strategy.stop_loading():
             _end_while_compiling(child)

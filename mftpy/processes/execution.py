@@ -15,7 +15,8 @@ from mftpy.execution.actions_kept import ActionsKept
 from mftpy.execution.desk import Desk
 from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
-from mftpy.journals import ACTIONS, writing
+from mftpy.journal_meta import ACTIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect

@@ -13,7 +13,8 @@ from typing import Final
 
 from mftcore import JournalWriter
 from mftpy.errors import MftpyError
-from mftpy.journals import ACTIONS, DECISIONS, writing
+from mftpy.journal_meta import ACTIONS, DECISIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.execution import Executor

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mftcore import JournalWriter, SeqlockWriter
-from mftpy.journals import DECISIONS, writing
+from mftpy.journal_meta import DECISIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.model.compiled import cache_note
 from mftpy.model.estimator import Estimator

@@ -14,12 +14,9 @@ from mftcore import Journal, JournalFull, segments
 from mftpy.config import load
 from mftpy.decisions import ACTION, DECISION
 from mftpy.errors import InputFileError
+from mftpy.journal_meta import ACTIONS, DECISIONS, NAMES, Meta
 from mftpy.journals import (
-    ACTIONS,
-    DECISIONS,
     MIB,
-    NAMES,
-    Meta,
     RunJournals,
     close_writer,
     finish,
@@ -36,7 +33,8 @@ PATIENCE_S = 60
 
 CHILD = """
 import os, sys
-from mftpy.journals import DECISIONS, close_writer, open_writer
+from mftpy.journal_meta import DECISIONS
+from mftpy.journals import close_writer, open_writer
 from tests.py.made_decisions import plain_decision
 directory, count, end = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 writer = open_writer(directory, DECISIONS, lambda said: sys.exit(said))
@@ -240,7 +238,8 @@ import sys, time
 from pathlib import Path
 from mftcore import Journal, JournalFull
 from mftpy.config import load
-from mftpy.journals import ACTIONS, DECISIONS, RunJournals, close_writer, finish, open_writer
+from mftpy.journal_meta import ACTIONS, DECISIONS
+from mftpy.journals import RunJournals, close_writer, finish, open_writer
 from tests.py.made_decisions import INSTRUMENT, plain_decision
 place = Path(sys.argv[1])
 kept = RunJournals.create(place, load(None, {"output.decisions_mb": 16}), INSTRUMENT, "1")

@@ -61,6 +61,8 @@ def summarise(
         "book_updates": market.get("book_updates"),
         "trades_seen": market.get("trades_seen"),
         "quotes_decided": strategy.get("quotes_decided"),
+        "decisions_by_reason": strategy.get("reasons"),
+        "estimates": strategy.get("estimates"),
     }
     for name in ("orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "throttled", "fills"):
         summary[name] = execution.get(name)

@@ -1,10 +1,9 @@
 """The strategy's loop: from a book that is published to the target that answers it, and what a turn costs.
 
-Two processes: one publishes a book whose mid has moved, looks for the target that was decided on it, giving its core
-away in between, and takes the time when it has it; the other runs the strategy. On one core, which is what a small
-machine has for all processes of a run, they take turns by `sched_yield` or by sleeping; what is measured then holds two
-changes of the process as well. A regression of the turn is ours alone; one of the way with an unchanged turn is
-waiting's.
+Two processes: one publishes a book whose mid has moved and looks for the target that was decided on it, giving its core
+away in between; the other runs the strategy. Both stamp what they publish. On one core, which is what a small machine
+has for all processes of a run, they take turns by `sched_yield` or by sleeping; the change of the process is then part
+of the way. A regression of the turn is ours alone; one of the way with an unchanged turn is waiting's.
 """
 
 import os
@@ -94,27 +93,28 @@ def strategy(links: Links, mode: str, core: int, marks: Any) -> None:
         loop.close()
 
 
-def publisher(links: Links, updates: int, core: int, marks: Any) -> Figures:
-    """The other side: times from the publication of each book to the sight of the target that answers it."""
+def publisher(links: Links, updates: int, core: int, rings: bool, marks: Any) -> Figures:
+    """The other side: times from the publication of each book to that of the target that answers it."""
     market, targets = Market(links), links.target.reader()
     target, bell = records.blank(records.TARGET), links.strategy_bell
-    taken, clock = np.zeros(updates, np.int64), time.monotonic_ns
+    taken, clock, give_away = np.zeros(updates, np.int64), time.monotonic_ns, os.sched_yield
     with pinned(core):
         for i in range(-WARMING, updates):
             market.hear()
             market.prepare(i)
-            seen = targets.version
+            seen, given_up = targets.version, clock() + PATIENCE_NS
             version = market.publish()
-            bell.ring()
-            given_up = clock() + PATIENCE_NS
+            if rings:
+                bell.ring()
             while True:
                 while targets.version == seen and clock() < given_up:
-                    os.sched_yield()
-                at_ns = clock()
-                seen = targets.read_into(target).version
+                    give_away()
+                stamp = targets.read_into(target)
+                seen = stamp.version
+                at_ns = clock() - stamp.age_ns  # some 100 ns too late: the age is as of the reading
                 if target["book_version"][0] == version:
                     break
-                if at_ns > given_up:
+                if clock() > given_up:
                     marks[ENOUGH] = 1
                     raise RuntimeError("a book was not answered within 5 s")
             if i >= 0:
@@ -131,14 +131,14 @@ def way(mode: str, *, shared: bool) -> Figures:
     code()
     with closing(made_links()) as links:
         return pair(
-            partial(publisher, links, scaled(UPDATES), first),
+            partial(publisher, links, scaled(UPDATES), first, mode == "park"),
             partial(strategy, links, mode, first if shared else second),
         )
 
 
 @pytest.mark.benchmark(group="loop")
 def bench_book_to_target(benchmark: Any) -> None:
-    """From the publication of a book to the sight of the target that answers it."""
+    """From the publication of a book to that of the target that answers it."""
     contestants: dict[str, Callable[[], Figures]] = {
         "mftpy yield, one core": partial(way, "yield", shared=True),
         "mftpy park, one core": partial(way, "park", shared=True),

@@ -6,10 +6,10 @@ from mftcore.book cimport BookReader, mft_level_t
 from mftcore.doorbell cimport Doorbell
 from mftcore.journal_writer cimport JournalWriter
 from mftcore.ring cimport SpscConsumer
-from mftcore.seqlock cimport SeqlockReader, SeqlockWriter
+from mftcore.seqlock cimport SeqlockReader, SeqlockWriter, mft_stamp_t
 from mftpy.strategy.decide cimport Quoter
 from mftpy.strategy.estimates cimport Estimates
-from mftpy.strategy.structs cimport control_t, status_t, trade_t
+from mftpy.strategy.structs cimport book_stamp_t, control_t, status_t, trade_t
 
 cdef enum:
     BATCH = 256                         # trades that are taken at once
@@ -51,10 +51,16 @@ cdef class StrategyLoop:
     cdef control_t command
     cdef status_t market_data_status
     cdef trade_t drained[BATCH]
-    cdef uint64_t seen_book
-    cdef uint64_t seen_account
-    cdef uint64_t seen_ticker
-    cdef uint64_t seen_control
+    cdef book_stamp_t stamp
+    cdef int64_t n_bids
+    cdef int64_t n_asks
+    cdef mft_stamp_t seen_book          # of the values that are here
+    cdef mft_stamp_t seen_account
+    cdef mft_stamp_t seen_ticker
+    cdef mft_stamp_t seen_control
+    cdef mft_stamp_t seen_status
+    cdef uint64_t taken_book            # version that was taken apart
+    cdef uint64_t decided_book          # version that was decided upon
     cdef bint again                     # the last turn was given up: there is news, whatever the versions say
     cdef uint64_t book_epoch
     cdef uint64_t resyncs
@@ -69,8 +75,9 @@ cdef class StrategyLoop:
     cdef int turn_c(self, int64_t now_ns) noexcept nogil        # 1: decided; 0: given up, and to be taken again; -1: fault
     cdef int run_c(self, int64_t until_ns) noexcept nogil
     cdef bint has_news(self) noexcept nogil
-    cdef void wait_c(self, int64_t until_ns) noexcept nogil
+    cdef int64_t wait_c(self, int64_t until_ns) noexcept nogil
     cdef int read_c(self, int64_t now_ns) noexcept nogil
     cdef int take_trades_c(self, int64_t now_ns) noexcept nogil
-    cdef void estimate_c(self, int64_t now_ns, bint new_book, int64_t receive_ns) noexcept nogil
-    cdef void pass_on_c(self, int passed_on, int64_t now_ns) noexcept nogil
+    cdef void take_book_c(self) noexcept nogil
+    cdef void estimate_c(self, int64_t now_ns, int64_t since_ns) noexcept nogil
+    cdef void pass_on_c(self, int passed_on, int64_t now_ns, int64_t written_ns) noexcept nogil

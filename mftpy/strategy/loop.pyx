@@ -1,12 +1,13 @@
 """`StrategyLoop`: one turn reads what there is to read, decides, publishes; between turns it waits. See ``loop.pxd``.
 
-A turn touches no Python object, allocates nothing, makes no system call but those that wake others, and reads no clock.
+A turn touches no Python object, allocates nothing, makes no system call but those that wake others, and decides by the
+time that it is given; it looks at the clock to stamp what it publishes.
 """
 
 from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from mftcore.book cimport MFT_BOOK_EMPTY, BookReader, mft_book_top_t, mft_level_t, mft_window_bytes
+from mftcore.book cimport MFT_BOOK_EMPTY, BookReader, mft_level_t, mft_window_bytes, mft_window_t
 from mftcore.endpoint cimport (
     MFT_LONGEST_SLEEP_NS,
     Endpoint,
@@ -32,6 +33,7 @@ from mftcore.seqlock cimport (
     SeqlockWriter,
     mft_seqlock_read,
     mft_seqlock_ring,
+    mft_seqlock_t,
     mft_seqlock_version,
     mft_seqlock_write,
     mft_stamp_t,
@@ -58,9 +60,20 @@ cdef enum:
 
 WAIT_MODES = {"park": PARK, "yield": YIELD, "spin": SPIN}
 
+cdef uint64_t NEVER = <uint64_t>-1      # no version of anything
 cdef int64_t TIMER_NS = 50_000_000
 cdef int64_t SHORTEST_TIMER_NS = 1_000_000
 cdef uint64_t NOT_WHOLE = s.REASON_BOOK_NOT_READY | s.REASON_BOOK_STALE | s.REASON_BOOK_FROZEN
+
+
+cdef inline bint newest(const mft_seqlock_t *lock, void *record, uint64_t bytes, mft_stamp_t *seen) noexcept nogil:
+    """Have the newest value in `record`, which holds that of `seen`; False when it could not be read whole."""
+    if mft_seqlock_version(lock) == seen.version:
+        return True
+    if mft_seqlock_read(lock, record, bytes, seen) == MFT_OK:
+        return True
+    seen.version = NEVER  # what was copied may be anything
+    return False
 
 
 cdef class StrategyLoop:
@@ -109,6 +122,9 @@ cdef class StrategyLoop:
         self.wait_mode = WAIT_MODES[wait_mode]
         self.wakes_for_prices = quoter.c_parameters.fair_source == <int64_t>int(FairSource.INDEX)
         self.timer_ns = TIMER_NS
+        self.taken_book = self.decided_book = NEVER
+        self.seen_book.version = self.seen_account.version = self.seen_ticker.version = NEVER
+        self.seen_control.version = self.seen_status.version = NEVER
         if quoter.c_parameters.min_interval_ns > 0:  # what was held back goes out when the interval has passed
             self.timer_ns = min(TIMER_NS, max(SHORTEST_TIMER_NS, quoter.c_parameters.min_interval_ns))
         self.status_array, self.status = status, <s.status_t *><size_t>status.ctypes.data
@@ -229,21 +245,23 @@ cdef class StrategyLoop:
     cdef bint has_news(self) noexcept nogil:
         return (
             self.again
-            or mft_seqlock_version(&self.book.lock) != self.seen_book
-            or mft_seqlock_version(&self.account.lock) != self.seen_account
-            or mft_seqlock_version(&self.control.lock) != self.seen_control
+            or mft_seqlock_version(&self.book.lock) != self.seen_book.version
+            or mft_seqlock_version(&self.account.lock) != self.seen_account.version
+            or mft_seqlock_version(&self.control.lock) != self.seen_control.version
             or mft_ring_has_records(&self.trades.ring) != 0
-            or (self.wakes_for_prices and mft_seqlock_version(&self.ticker.lock) != self.seen_ticker)
+            or (self.wakes_for_prices and mft_seqlock_version(&self.ticker.lock) != self.seen_ticker.version)
         )
 
-    cdef void wait_c(self, int64_t until_ns) noexcept nogil:
+    cdef int64_t wait_c(self, int64_t until_ns) noexcept nogil:
+        """Wait for news or for a time; returns what time it is then."""
         cdef mft_bell_t *bell = self.bell.shared
         cdef uint32_t armed
-        cdef int64_t left_ns
+        cdef int64_t now_ns, left_ns
         while not self.has_news():
-            left_ns = until_ns - mft_now_ns()
+            now_ns = mft_now_ns()
+            left_ns = until_ns - now_ns
             if left_ns <= 0:
-                return
+                return now_ns
             if self.wait_mode == SPIN:
                 mft_idle_spin()
             elif self.wait_mode == YIELD:
@@ -253,63 +271,68 @@ cdef class StrategyLoop:
                 if not self.has_news():  # once more: who published before the arm saw no sleeper and did not ring
                     mft_bells_sleep(&bell, &armed, 1, min(left_ns, MFT_LONGEST_SLEEP_NS))
                 mft_bell_disarm(bell, armed)
+        return mft_now_ns()
 
     cdef int run_c(self, int64_t until_ns) noexcept nogil:
-        cdef int64_t now_ns, command = self.command.command
+        cdef int64_t now_ns = mft_now_ns(), command = self.command.command
         while True:
-            now_ns = mft_now_ns()
             if self.turn_c(now_ns) < 0:
                 return -1
             if self.command.command != command or now_ns >= until_ns:
                 return 0
-            self.wait_c(min(until_ns, now_ns + self.timer_ns))
-            if mft_now_ns() >= until_ns and not self.has_news():
+            now_ns = self.wait_c(min(until_ns, now_ns + self.timer_ns))
+            if now_ns >= until_ns and not self.has_news():
                 return 0
 
     # ---- a turn ----
 
     cdef int read_c(self, int64_t now_ns) noexcept nogil:
-        """Read all records whole: 1. 0 when one was written over during 64 tries; nothing was decided by then."""
-        cdef mft_stamp_t book, account, ticker, control, status
-        cdef mft_book_top_t *top
-        cdef s.book_stamp_t stamp
-        cdef int64_t i, n_bids, n_asks
-        if (
-            mft_seqlock_read(&self.control.lock, &self.command, sizeof(s.control_t), &control) != MFT_OK
-            or mft_seqlock_read(&self.book.lock, self.book.window, mft_window_bytes(self.book.levels), &book) != MFT_OK
-            or mft_seqlock_read(&self.account.lock, self.quoter.c_account, sizeof(s.account_t), &account) != MFT_OK
-            or mft_seqlock_read(&self.ticker.lock, self.quoter.c_ticker, sizeof(s.ticker_t), &ticker) != MFT_OK
-            or mft_seqlock_read(&self.market_data.lock, &self.market_data_status, sizeof(s.status_t), &status) != MFT_OK
+        """Have all records as they are now, each whole: 1. 0 when one was written over during 64 tries."""
+        if not (
+            newest(&self.control.lock, &self.command, sizeof(s.control_t), &self.seen_control)
+            and newest(&self.book.lock, self.book.window, mft_window_bytes(self.book.levels), &self.seen_book)
+            and newest(&self.account.lock, self.quoter.c_account, sizeof(s.account_t), &self.seen_account)
+            and newest(&self.ticker.lock, self.quoter.c_ticker, sizeof(s.ticker_t), &self.seen_ticker)
+            and newest(&self.market_data.lock, &self.market_data_status, sizeof(s.status_t), &self.seen_status)
         ):
             return 0
-        top = &self.book.window.top
-        if book.version == 0:
-            top.state, top.n_bids, top.n_asks = MFT_BOOK_EMPTY, 0, 0
-        # read once, then bounded: what stands in shared memory is never trusted as a length
-        n_bids, n_asks = min(<int64_t>top.n_bids, <int64_t>self.book.levels), min(<int64_t>top.n_asks, <int64_t>self.book.levels)
-        for i in range(n_bids):
-            self.bids[i] = self.book.window.levels[2 * i]
-        for i in range(n_asks):
-            self.asks[i] = self.book.window.levels[2 * i + 1]
-        stamp.version, stamp.published_ns, stamp.state = book.version, book.written_ns, top.state
-        stamp.receive_ns, stamp.exchange_time_ns = top.receive_ns, self.book.window.exchange_time_ns
-        stamp.writer_alive = mft_watch_alive(
+        if self.taken_book != self.seen_book.version:
+            self.take_book_c()
+        self.stamp.writer_alive = mft_watch_alive(
             &self.book.watch, &self.book.segment.seg, self.book.peer, self.book.self_word, now_ns
         ) == 1
-        self.quoter.account_version = account.version
+        self.quoter.account_version = self.seen_account.version
         self.quoter.transport_ns = self.market_data_status.transport_ns
         self.quoter.command, self.quoter.mode = self.command.command, self.command.mode
         if self.orphaned:
             self.quoter.command = s.COMMAND_EXIT
-        self.quoter.observe_book_c(self.bids, n_bids, self.asks, n_asks, &stamp, now_ns)
-        if self.watching and (book.epoch != self.book_epoch or self.market_data_status.resyncs != self.resyncs):
+        self.quoter.observe_book_c(self.bids, self.n_bids, self.asks, self.n_asks, &self.stamp, now_ns)
+        if self.watching and (
+            self.seen_book.epoch != self.book_epoch or self.market_data_status.resyncs != self.resyncs
+        ):
             self.watching = False  # it was lost and found again between two turns
             if self.estimates is not None:
                 self.estimates.restart_c()
-        self.book_epoch, self.resyncs = book.epoch, self.market_data_status.resyncs
-        self.seen_book, self.seen_account = book.version, account.version
-        self.seen_ticker, self.seen_control = ticker.version, control.version
+        self.book_epoch, self.resyncs = self.seen_book.epoch, self.market_data_status.resyncs
         return 1
+
+    cdef void take_book_c(self) noexcept nogil:
+        """Take a window that was read apart: sides, and what came with it."""
+        cdef mft_window_t *window = self.book.window
+        cdef int64_t i, levels = self.book.levels
+        if self.seen_book.version == 0:
+            window.top.state, window.top.n_bids, window.top.n_asks = MFT_BOOK_EMPTY, 0, 0
+        # read once, then bounded: what stands in shared memory is never trusted as a length
+        self.n_bids = min(<int64_t>window.top.n_bids, levels)
+        self.n_asks = min(<int64_t>window.top.n_asks, levels)
+        for i in range(self.n_bids):
+            self.bids[i] = window.levels[2 * i]
+        for i in range(self.n_asks):
+            self.asks[i] = window.levels[2 * i + 1]
+        self.stamp.version, self.stamp.published_ns = self.seen_book.version, self.seen_book.written_ns
+        self.stamp.state, self.stamp.receive_ns = window.top.state, window.top.receive_ns
+        self.stamp.exchange_time_ns = window.exchange_time_ns
+        self.taken_book = self.seen_book.version
 
     cdef int take_trades_c(self, int64_t now_ns) noexcept nogil:
         """Take all trades: at least those that came with the book that was read, since they were pushed before it."""
@@ -338,8 +361,8 @@ cdef class StrategyLoop:
         return 0
 
     cdef int turn_c(self, int64_t now_ns) noexcept nogil:
-        cdef int passed_on
-        cdef uint64_t book_before = self.seen_book
+        cdef int passed_on, new_estimates = 0
+        cdef int64_t written_ns
         if not self.read_c(now_ns):
             self.unstable += 1
             self.again = True  # no completed turn: were it never to come to one, the others would see that
@@ -347,30 +370,34 @@ cdef class StrategyLoop:
         self.again = False
         if self.take_trades_c(now_ns) < 0:
             return -1
-        if self.estimates is not None and self.estimates.update_c(
-            self.quoter.c_ticker.index_price, self.quoter.c_parameters, now_ns
-        ):
+        if self.estimates is not None:
+            new_estimates = self.estimates.update_c(
+                self.quoter.c_ticker.index_price, self.quoter.c_parameters, now_ns
+            )
+        passed_on = self.quoter.decide_c(now_ns)
+        written_ns = mft_now_ns()
+        self.pass_on_c(passed_on, now_ns, written_ns)
+        if new_estimates:
             mft_seqlock_write(
-                &self.estimates_writer.lock, self.estimates.c_record, self.estimates_writer.epoch, now_ns
+                &self.estimates_writer.lock, self.estimates.c_record, self.estimates_writer.epoch, written_ns
             )
             mft_seqlock_ring(&self.estimates_writer.lock)
-        passed_on = self.quoter.decide_c(now_ns)
-        self.pass_on_c(passed_on, now_ns)
         if self.estimates is not None:
-            self.estimate_c(now_ns, self.seen_book != book_before, self.book.window.top.receive_ns)
+            self.estimate_c(now_ns, self.stamp.receive_ns if self.decided_book != self.taken_book else now_ns)
+        self.decided_book = self.taken_book
         self.status.decisions += 1
         self.status.published += 1
         self.status.turns += 1
         self.status.turn_ns = now_ns
-        mft_seqlock_write(&self.status_writer.lock, self.status, self.status_writer.epoch, now_ns)
+        mft_seqlock_write(&self.status_writer.lock, self.status, self.status_writer.epoch, written_ns)
         mft_seqlock_ring(&self.status_writer.lock)
         return -1 if self.fault else 1
 
-    cdef void pass_on_c(self, int passed_on, int64_t now_ns) noexcept nogil:
+    cdef void pass_on_c(self, int passed_on, int64_t now_ns, int64_t written_ns) noexcept nogil:
         cdef s.target_t *target = self.quoter.c_target
         cdef int64_t holds = target.hold_bids | target.hold_asks << 1
         cdef uint64_t sequence
-        mft_seqlock_write(&self.target.lock, target, self.target.epoch, now_ns)
+        mft_seqlock_write(&self.target.lock, target, self.target.epoch, written_ns)
         mft_seqlock_ring(&self.target.lock)
         # also for a fill that has become known, since execution's inserts wait for that, and for what must not be touched
         if passed_on or target.account_fills != self.told_fills or holds != self.told_holds:
@@ -385,7 +412,7 @@ cdef class StrategyLoop:
             else:
                 self.journal_refused += 1
 
-    cdef void estimate_c(self, int64_t now_ns, bint new_book, int64_t receive_ns) noexcept nogil:
+    cdef void estimate_c(self, int64_t now_ns, int64_t since_ns) noexcept nogil:
         """Tell the estimators of the mid that this decision was made with; after it, since it is in nobody's way there."""
         if self.quoter.c_decision.reasons & <int64_t>NOT_WHOLE:
             if self.watching:
@@ -393,6 +420,4 @@ cdef class StrategyLoop:
                 self.estimates.restart_c()
             return
         self.watching = True
-        self.estimates.on_mid_c(
-            self.quoter.net_mid_ticks, self.quoter.c_account, receive_ns if new_book else now_ns, now_ns
-        )
+        self.estimates.on_mid_c(self.quoter.net_mid_ticks, self.quoter.c_account, since_ns, now_ns)

@@ -189,9 +189,10 @@ def test_a_turn_that_cannot_read_a_record_whole_decides_nothing_and_is_made_up_f
     while reader.version < writes:
         world.book.mark(0) if writer is None else writer(value)
     world.heard(world.now_ns)
-    words, begun = seqlock_words(getattr(world.links, name), reader.version)
     world.turn()
     before = world.targets.version, int(world.strategy_status["turns"][0])
+    words, begun = seqlock_words(getattr(world.links, name), reader.version)
+    world.book.mark(0) if writer is None else writer(value)
     whole = words[begun + 1]
     words[begun + 1] = whole + 1000  # a writer that goes round faster than anybody can read
     for given_up in (1, 2):

@@ -62,6 +62,8 @@ def summarise(
         "book_updates": market.get("book_updates"),
         "trades_seen": market.get("trades_seen"),
         "quotes_decided": strategy.get("quotes_decided"),
+        "decisions_by_reason": strategy.get("reasons"),
+        "estimates": strategy.get("estimates"),
     }
     summary["decisions_kept"], summary["decisions_not_kept"] = _kept(outcome, summary["quotes_decided"])
     for name in ("orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "throttled", "fills"):

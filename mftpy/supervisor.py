@@ -117,6 +117,7 @@ class Supervisor:
         self._signals = 0
         self._interruptible = False
         self._may_have_orders = False
+        self._progress = ""
 
     # the whole run
 
@@ -281,6 +282,8 @@ class Supervisor:
             self.outcome.finals[message[2]] = message[1]
         elif kind == "began":
             self._may_have_orders = True
+        elif kind == "progress":
+            self._progress = message[1]
         elif kind == "finished":
             self.request_stop(message[1])
 
@@ -338,7 +341,7 @@ class Supervisor:
             for name in PROCESSES
             if (status := self.status(name)) is not None and status["state"][0] != State.READY
         ]
-        return ", ".join(waiting)
+        return f"{', '.join(waiting)} ({self._progress})" if self._progress else ", ".join(waiting)
 
     def status(self, name: str) -> Any:
         """Return a process's `records.STATUS` as an array of length 1, or None before it exists."""

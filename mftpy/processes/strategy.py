@@ -29,6 +29,7 @@ from mftpy.strategy.code import Code, LoadingEstimates, are_used, compilations, 
 from mftpy.strategy.decide import Quoter
 from mftpy.strategy.loop import StrategyLoop
 from mftpy.strategy.parameters import parameters
+from mftpy.strategy.shown import as_report
 
 RUN_NS: Final = 50_000_000
 """How long the loop goes on before the supervisor's pipe is looked at."""
@@ -152,6 +153,7 @@ class Strategy:
             "unstable_reads": loop.unstable,
             "journal_refused": loop.journal_refused,
             "compilations": compilations(),
+            "estimates": as_report(loop.estimates.record[0]) if loop.estimates is not None else {},
         }
 
     def stop_loading(self) -> bool:

@@ -19,6 +19,7 @@ NOPYTHON = "inside nopython code, one process: {}, ns"
 READ_IDLE = "book window of 2,400 bytes, read, idle writer, ns"
 READ_BUSY = "book window of 2,400 bytes, read, saturating writer, ns"
 ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
+MODEL = "model: one call, ns"
 MATCHES = "embedded exchange, thousand matches a second"
 START = "starting, seconds"
 BOOK_TO_TARGET = "strategy, book published to target published, ns"
@@ -119,6 +120,11 @@ def loop_targets() -> list[Target]:
     return [Target(what, _plain(BOOK_TO_TARGET, "mftpy yield, one core"), "ns", 3000)]
 
 
+def model_targets() -> list[Target]:
+    found = _plain(MODEL, "Avellaneda-Stoikov, stationary, 5 levels")
+    return [Target("model call, 10 levels of the book in, 5 levels out", found, "ns", 1000, 100)]
+
+
 def start_targets() -> list[Target]:
     return [
         Target("import mftcore", _plain(START, "import mftcore"), "s", 0.15),
@@ -126,7 +132,16 @@ def start_targets() -> list[Target]:
     ]
 
 
-GROUPS = (ring_targets, book_targets, order_targets, async_targets, exchange_targets, loop_targets, start_targets)
+GROUPS = (
+    ring_targets,
+    book_targets,
+    order_targets,
+    async_targets,
+    exchange_targets,
+    model_targets,
+    loop_targets,
+    start_targets,
+)
 """One function for each subject, in the order in which they are printed."""
 
 

@@ -93,22 +93,22 @@ def strategy(links: Links, mode: str, core: int, marks: Any) -> None:
         loop.close()
 
 
-def publisher(links: Links, updates: int, core: int, marks: Any) -> Figures:
+def publisher(links: Links, updates: int, core: int, rings: bool, marks: Any) -> Figures:
     """The other side: times from the publication of each book to that of the target that answers it."""
     market, targets = Market(links), links.target.reader()
     target, bell = records.blank(records.TARGET), links.strategy_bell
-    taken, clock = np.zeros(updates, np.int64), time.monotonic_ns
+    taken, clock, give_away = np.zeros(updates, np.int64), time.monotonic_ns, os.sched_yield
     with pinned(core):
         for i in range(-WARMING, updates):
             market.hear()
             market.prepare(i)
-            seen = targets.version
+            seen, given_up = targets.version, clock() + PATIENCE_NS
             version = market.publish()
-            bell.ring()
-            given_up = clock() + PATIENCE_NS
+            if rings:
+                bell.ring()
             while True:
                 while targets.version == seen and clock() < given_up:
-                    os.sched_yield()
+                    give_away()
                 stamp = targets.read_into(target)
                 seen = stamp.version
                 at_ns = clock() - stamp.age_ns  # some 100 ns too late: the age is as of the reading
@@ -131,7 +131,7 @@ def way(mode: str, *, shared: bool) -> Figures:
     code()
     with closing(made_links()) as links:
         return pair(
-            partial(publisher, links, scaled(UPDATES), first),
+            partial(publisher, links, scaled(UPDATES), first, mode == "park"),
             partial(strategy, links, mode, first if shared else second),
         )
 

@@ -91,12 +91,16 @@ class Child:
         return self._orphaned
 
     def send(self, kind: str, *values: Any) -> None:
-        """Tell the supervisor something rare: ``warning``, ``error``, ``final``."""
+        """Tell the supervisor something rare: ``warning``, ``error``."""
         try:
             self.conn.send((kind, *values))
         except OSError as error:
             self._orphaned = True
             log.warning("%s: the supervisor is gone, could not tell it %s: %s", self.name, kind, error)
+
+    def final(self, report: dict[str, Any]) -> None:
+        """Tell the supervisor, as the last word, what was done; under this child's name."""
+        self.send("final", report, self.name)
 
     def freeze_garbage_collector(self) -> None:
         """Take the collector out of the loop: what exists now is never traced again, nothing is collected."""

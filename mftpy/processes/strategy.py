@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mftcore import JournalWriter, SeqlockWriter
+from mftpy.journals import DECISIONS, writing
 from mftpy.links import Links
 from mftpy.model.compiled import cache_note
 from mftpy.model.estimator import Estimator
@@ -26,6 +28,7 @@ from mftpy.strategy.code import Code, LoadingEstimates, are_used, compilations, 
 from mftpy.strategy.decide import Quoter
 from mftpy.strategy.loop import StrategyLoop
 from mftpy.strategy.parameters import parameters
+from mftpy.strategy.shown import as_report
 
 RUN_NS: Final = 50_000_000
 """How long the loop goes on before the supervisor's pipe is looked at."""
@@ -82,49 +85,92 @@ def make_loop(
     )
 
 
-def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None = None) -> None:
-    config, instrument = job.config, links.instrument
+class Strategy:
+    """The loop with all that it needs, for the process that runs it.
 
-    def progress(what: str) -> None:
-        child.send("progress", what)
+    Parameters
+    ----------
+    links : Links
+    job : Job
+    child : Child
+    beside : bool
+        Load estimates that no decision needs beside the running loop; for a loop that runs without the interpreter.
+    journal : JournalWriter, optional
+        For its decisions.
 
-    code = Code(load_model(config, progress), load_estimates(progress) if are_used(config.model) else None)
-    if note := cache_note():
-        child.send("warning", note)
-    loop = make_loop(
-        links, config, code, child.status, child.status_writer, journal=journal, wait_mode=job.placement.wait_mode
-    )
-    child.status["compilations"] = compilations()
-    child.freeze_garbage_collector()
-    child.enter(State.READY)
-    loading = LoadingEstimates() if code.estimates is None else None
-    while child.command() != Command.EXIT:
-        loop.run(time.monotonic_ns() + (LONG_RUN_NS if loading and loading.goes_on else RUN_NS))
+    Attributes
+    ----------
+    loop : StrategyLoop
+    """
+
+    def __init__(
+        self, links: Links, job: Job, child: Child, *, beside: bool, journal: JournalWriter | None = None
+    ) -> None:
+        config = job.config
+        self._child, self._config, self._instrument = child, config, links.instrument
+        at_once = not beside or are_used(config.model)
+        code = Code(load_model(config, self._progress), load_estimates(self._progress) if at_once else None)
+        if note := cache_note():
+            child.send("warning", note)
+        self.loop = make_loop(
+            links, config, code, child.status, child.status_writer, journal=journal, wait_mode=job.placement.wait_mode
+        )
+        self._code = code
+        self._loading: LoadingEstimates | None = None
+        child.status["compilations"] = compilations()
+
+    def begin(self) -> None:
+        """Say that it is ready, and load what is to be loaded beside it."""
+        self._child.enter(State.READY)
+        if self._code.estimates is None:
+            self._loading = LoadingEstimates()
+
+    def run(self) -> None:
+        """Let the loop run for a while, then look what there is to do in Python."""
+        loading = self._loading
+        self.loop.run(time.monotonic_ns() + (LONG_RUN_NS if loading and loading.goes_on else RUN_NS))
         if loading and not loading.goes_on:
             if loading.failure:
-                child.send("warning", loading.failure)
-            code = Code(code.model, loading.take())
-            loop.attach(code.estimates_for(config, instrument.tick_size, instrument.lot_size))
-            child.status["compilations"] = compilations()
-            loading = None
-    loop.orphaned = child.orphaned
-    for _ in range(LAST_TRIES):
-        if loop.turn(time.monotonic_ns()):  # whoever still looks finds that nothing is wanted
-            break
-    child.enter(State.STOPPING)
-    child.send(
-        "final",
-        {
+                self._child.send("warning", loading.failure)
+            self._code = Code(self._code.model, loading.take())
+            instrument = self._instrument
+            self.loop.attach(self._code.estimates_for(self._config, instrument.tick_size, instrument.lot_size))
+            self._child.status["compilations"] = compilations()
+            self._loading = None
+
+    def close(self) -> dict[str, Any]:
+        """Let whoever still looks find that nothing is wanted, and return what was done."""
+        child, loop = self._child, self.loop
+        loop.orphaned = child.orphaned
+        for _ in range(LAST_TRIES):
+            if loop.turn(time.monotonic_ns()):
+                break
+        child.enter(State.STOPPING)
+        return {
             "quotes_decided": int(child.status["decisions"][0]),
             "reasons": loop.counts,
             "unstable_reads": loop.unstable,
             "journal_refused": loop.journal_refused,
             "compilations": compilations(),
-            "resources": child.resources(),
-        },
-    )
-    if loading and not loading.end(COMPILED_S):
-        _end_while_compiling(child)
+            "estimates": as_report(loop.estimates.record[0]) if loop.estimates is not None else {},
+        }
+
+    def stop_loading(self) -> bool:
+        """Give up what is loaded beside the loop; False when it does not end soon."""
+        return self._loading is None or self._loading.end(COMPILED_S)
+
+    def _progress(self, what: str) -> None:
+        self._child.send("progress", what)
+
+
+def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None) -> Strategy:
+    strategy = Strategy(links, job, child, beside=True, journal=journal)
+    child.freeze_garbage_collector()
+    strategy.begin()
+    while child.command() != Command.EXIT:
+        strategy.run()
+    child.final({**strategy.close(), "resources": child.resources()})
+    return strategy
 
 
 def _end_while_compiling(child: Child) -> None:
@@ -138,11 +184,18 @@ def _end_while_compiling(child: Child) -> None:
 
 def main(links: Links, job: Job, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, DECISIONS, partial(child.send, "warning")) as journal:
+            strategy = _loop(links, job, child, journal)
+        if not strategy.stop_loading():
+            _end_while_compiling(child)
+
     run_child(
         "strategy",
         links.strategy,
         links.control,
         conn,
         job.placement.strategy_cores,
-        lambda child: _loop(links, job, child),
+        body,
     )

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mftpy.model.by_address import ByAddress
-from mftpy.model.compiled import CALLABLES
+from mftpy.model.by_address import CALLABLES, ByAddress
 from mftpy.model.estimator import Estimator
 from mftpy.model.estimator_by_address import FUNCTIONS, EstimatorCode, compile_estimator
 from mftpy.model.own import compile_named

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mftcore.version import __version__
-from mftpy import cli_model
+from mftpy import cli_explain, cli_model
 from mftpy.console import Parser, complain, give_up_stdout, latency, port, positive, progress, say, whole
 from mftpy.errors import ConfigError, MftpyError, not_installed
 
@@ -33,7 +33,7 @@ exit codes:
   3  input file               6  halted by risk or by failures
   70 a defect of ours         130 Ctrl-C before anything was started"""
 
-COMMANDS: Final = ("run", "exchange", "config", "model")
+COMMANDS: Final = ("run", "exchange", "config", "model", "explain")
 PLAIN_LINE_S: Final = 2.0
 SCREEN_S: Final = 0.25
 
@@ -115,6 +115,7 @@ def build_parser() -> Parser:
     config.set_defaults(action=_config)
 
     cli_model.add(commands)
+    cli_explain.add(commands)
     return parser
 
 

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from mftcore import SeqlockWriter
 from mftpy import records
 from mftpy.errors import ConfigError, HaltedError, InputFileError, MftpyError, ResourceError, VenueError
+from mftpy.journals import Kept, RunJournals
 from mftpy.links import PROCESSES, Links
 from mftpy.processes import canceller, execution, market_data, single, strategy
 from mftpy.processes.discovery import find_instrument
@@ -57,6 +59,8 @@ class Outcome:
         One phrase: what ended the run.
     in_doubt : str
         One sentence when orders of ours may rest that nobody could cancel.
+    kept : dict
+        How the journals of decisions and actions ended, by name; empty when nothing was kept.
     """
 
     finals: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -65,6 +69,7 @@ class Outcome:
     failure: MftpyError | None = None
     ended_by: str = ""
     in_doubt: str = ""
+    kept: dict[str, Kept] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -79,10 +84,18 @@ class Supervisor:
         Cores and wait mode.
     credentials : Credentials or None
         For an exchange elsewhere; None starts the embedded one, which makes its own.
+    directory : Path or None
+        Where decisions and actions are kept; None: nowhere.
     """
 
     def __init__(
-        self, config: Config, run_id: str, placement: Placement, credentials: Credentials | None, url: str | None
+        self,
+        config: Config,
+        run_id: str,
+        placement: Placement,
+        credentials: Credentials | None,
+        url: str | None,
+        directory: Path | None = None,
     ) -> None:
         self.config = config
         self.run_id = run_id
@@ -96,12 +109,15 @@ class Supervisor:
         self.stopped_ns = 0
         self._credentials = credentials
         self._embedded = url is None
+        self._directory = directory
+        self._journals = RunJournals()
         self._exchange: Watched | None = None
         self._children: dict[str, Watched] = {}
         self._control: SeqlockWriter | None = None
         self._signals = 0
         self._interruptible = False
         self._may_have_orders = False
+        self._progress = ""
 
     # the whole run
 
@@ -170,6 +186,9 @@ class Supervisor:
         self._control = links.control.writer()
         self._order(Command.RUN)
         assert self._credentials is not None
+        if self._directory is not None:
+            self._journals = RunJournals.create(self._directory, self.config, instrument, self.run_id)
+            self._take_warnings()
         job = self._job()
         self.phase = "starting the processes"
         if self.config.system.mode == "single":
@@ -180,7 +199,13 @@ class Supervisor:
         self._spawn("strategy", strategy.main, links, job)
 
     def _job(self) -> Job:
-        return Job(run_id=self.run_id, url=self.url, config=self.config, placement=self.placement)
+        return Job(
+            run_id=self.run_id,
+            url=self.url,
+            config=self.config,
+            placement=self.placement,
+            journals=self._journals.path,
+        )
 
     def _start_exchange(self) -> None:
         self.phase = "starting the embedded exchange"
@@ -229,6 +254,8 @@ class Supervisor:
             elif duration_s is not None and time.monotonic_ns() - self.ready_ns >= duration_s * 1e9:
                 self.request_stop(f"--duration {duration_s:g}")
             self._check_progress()
+            self._journals.look()
+            self._take_warnings()
             observe(self)
 
     def _listen(self) -> None:
@@ -243,8 +270,7 @@ class Supervisor:
     def _hear(self, message: tuple[Any, ...]) -> None:
         kind = message[0]
         if kind == "warning":
-            self.outcome.warnings.append(message[1])
-            log.warning("%s", message[1])
+            self._warn(message[1])
         elif kind == "error":
             code, sentence = message[1], message[2]
             if len(message) > 3 and message[3]:
@@ -256,8 +282,19 @@ class Supervisor:
             self.outcome.finals[message[2]] = message[1]
         elif kind == "began":
             self._may_have_orders = True
+        elif kind == "progress":
+            self._progress = message[1]
         elif kind == "finished":
             self.request_stop(message[1])
+
+    def _take_warnings(self) -> None:
+        for sentence in self._journals.warnings:
+            self._warn(sentence)
+        self._journals.warnings.clear()
+
+    def _warn(self, sentence: str) -> None:
+        self.outcome.warnings.append(sentence)
+        log.warning("%s", sentence)
 
     def _check_alive(self) -> None:
         watched = [*self._children.values()]
@@ -304,7 +341,7 @@ class Supervisor:
             for name in PROCESSES
             if (status := self.status(name)) is not None and status["state"][0] != State.READY
         ]
-        return ", ".join(waiting)
+        return f"{', '.join(waiting)} ({self._progress})" if self._progress else ", ".join(waiting)
 
     def status(self, name: str) -> Any:
         """Return a process's `records.STATUS` as an array of length 1, or None before it exists."""
@@ -341,6 +378,8 @@ class Supervisor:
         self._order(Command.EXIT)
         for item in self._children.values():
             self._end(item)
+        self.outcome.kept = self._journals.close()  # nobody appends any more
+        self._take_warnings()
         if self._exchange is not None:
             self._tell_exchange("stop")
             self._end(self._exchange)

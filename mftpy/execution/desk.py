@@ -265,7 +265,7 @@ class Desk:
                 yield self._send(slot, action, now_ns)
 
     def _without_uninformed_inserts(self, planned: list[tuple[Slot, Action]], now_ns: int) -> list[tuple[Slot, Action]]:
-        if self._fills_known >= self.position.fills:
+        if not self.uninformed:
             self.held_since_ns = 0
             return planned
         informed = [pair for pair in planned if pair[1].kind is not Kind.INSERT]
@@ -274,6 +274,15 @@ class Desk:
         elif not self.held_since_ns:
             self.held_since_ns = now_ns
         return informed
+
+    @property
+    def uninformed(self) -> bool:
+        """Whether the target does not know of the last fill: nothing is inserted by it."""
+        return self._fills_known < self.position.fills
+
+    def paused(self, side: int, now_ns: int) -> bool:
+        """Whether a side waits because the exchange has just refused its last message."""
+        return now_ns < self._pause_until_ns[Side(side)]
 
     def cancels_for_all(self, now_ns: int) -> Iterator[Action]:
         """Empty all wishes and yield a cancel for every order that may rest."""
@@ -322,7 +331,7 @@ class Desk:
 
     def _allowed(self, action: Action, now_ns: int) -> bool:
         """Check size, price and worst case; a refusal is counted."""
-        if now_ns < self._pause_until_ns[Side(action.side)]:
+        if self.paused(action.side, now_ns):
             return False
         order = self.orders.get(action.client_order_id) if action.kind is Kind.AMEND else None
         already = order.exposed_lots if order is not None else 0

@@ -128,7 +128,7 @@ class QuoteSlots:
             if order.state in (OrderState.CANCELLING, OrderState.UNKNOWN):
                 return None
             return self.cancel(slot, order)
-        if order.state is not OrderState.LIVE or not self._differs(slot, order):
+        if order.state is not OrderState.LIVE or not self.differs(slot, order):
             return None
         if self.held[Side(slot.side)]:
             return self.cancel(slot, order) if self.is_stale(slot, order) else None
@@ -146,7 +146,8 @@ class QuoteSlots:
         """True when an order rests so much more aggressively than wanted that it must go if it cannot be moved."""
         return (order.price_ticks - slot.want_ticks) * slot.side >= STALE_THRESHOLDS * self._configured_ticks
 
-    def _differs(self, slot: Slot, order: Order) -> bool:
+    def differs(self, slot: Slot, order: Order) -> bool:
+        """True when an order is not what is wanted: its price by the threshold, or its size."""
         if abs(order.price_ticks - slot.want_ticks) >= self.threshold_ticks:
             return True
         return order.total_lots - order.done_lots != slot.want_lots

@@ -57,7 +57,7 @@ def attempt(typing: Any, function: Any, arguments: Any) -> Any:
 
     def lowered(context: Any, builder: Any, _: Any, values: Any) -> Any:
         compiled = function.dispatcher.overloads[called.args]
-        context.add_linking_libs([compiled.library])
+        context.active_code_library.add_linking_library(compiled.library)
         passed = cgutils.unpack_tuple(builder, values[1])
         status, returned = context.call_internal_no_propagate(builder, compiled.fndesc, called, passed)
         with builder.if_then(status.is_ok):

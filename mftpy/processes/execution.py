@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from mftcore import Unstable
+from mftcore import JournalWriter, Unstable
 from mftpy import records
 from mftpy.errors import HaltedError, VenueError
+from mftpy.execution.actions_kept import ActionsKept
 from mftpy.execution.desk import Desk
 from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
+from mftpy.journals import ACTIONS, writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
@@ -40,7 +43,9 @@ UNINFORMED_S: Final = 1.0
 class Executor:
     """The desk and everything around it: session, shared structures, timers."""
 
-    def __init__(self, links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+    def __init__(
+        self, links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None = None
+    ) -> None:
         instrument, config = links.instrument, job.config
         self.links, self.job, self.child = links, job, child
         self.scale = Scale(instrument.tick_size, instrument.lot_size)
@@ -53,6 +58,7 @@ class Executor:
         )
         self.requests = OrderRequests(instrument.name, self.scale, label=job.label)
         self.latency = links.latency.recorder()
+        self.kept = ActionsKept(self.desk, journal, partial(child.send, "warning"))
         self.start: Books | None = None
         self.foreign: set[str] = set()
         self.pulls = 0
@@ -207,6 +213,7 @@ class Executor:
             return False  # the next turn reads it
         self._target_version = stamp.version
         self.desk.on_target(self._target[0])
+        self.kept.on_target(int(self._target["decision_id"][0]))
         cause, before = int(self._target["cause_version"][0]), self._cause_version
         self._cause_version = cause
         return cause > before
@@ -245,11 +252,12 @@ class Executor:
             sent_ns = self._send(action)
             if new_book:
                 self.latency.record(sent_ns - receive_ns)
+            self.kept.sent(action, sent_ns)
 
     def cancel_all(self) -> None:
         """Cancel every order of ours that may rest."""
         for action in self.desk.cancels_for_all(time.monotonic_ns()):
-            self._send(action)
+            self.kept.sent(action, self._send(action), pulled=True)
 
     def _send(self, action: Action) -> int:
         self._dirty = True
@@ -352,6 +360,7 @@ class Executor:
         if now_ns - self._last_ping_ns > PING_S * 1e9:
             self._last_ping_ns = now_ns
             self.session.ping()
+        self.kept.settle(now_ns)
         self.turn()
 
     # what the others see
@@ -400,6 +409,7 @@ class Executor:
         foreign_now = len(talk.ask("private/open_orders", requests.open_orders)) - left
         if foreign_now:
             child.send("warning", f"{foreign_now} orders of others rest on this account; they were left alone")
+        self.kept.settle(time.monotonic_ns())
         return self._report(books, left)
 
     def _report(self, books: Books, left: int) -> dict[str, Any]:
@@ -445,9 +455,9 @@ class Executor:
         }
 
 
-def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+def _loop(links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None) -> None:
     child.enter(State.CONNECTING)
-    executor = Executor(links, job, credentials, child)
+    executor = Executor(links, job, credentials, child, journal)
     session = executor.session
     executor.open()
     waiter = Waiter(links.execution_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
@@ -469,11 +479,16 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
 
 def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as journal:
+            _loop(links, job, credentials, child, journal)
+
     run_child(
         "execution",
         links.execution,
         links.control,
         conn,
         job.placement.execution_cores,
-        lambda child: _loop(links, job, credentials, child),
+        body,
     )

@@ -93,12 +93,16 @@ def choose_placement(config: Config) -> Placement:
 
 @dataclass(frozen=True)
 class Job:
-    """One run's settings, the same for all three processes."""
+    """One run's settings, the same for all three processes.
+
+    ``journals`` is the directory of the journals ``decisions`` and ``actions``; empty when nothing is kept.
+    """
 
     run_id: str
     url: str
     config: Config
     placement: Placement
+    journals: str = ""
 
     @property
     def label_prefix(self) -> str:

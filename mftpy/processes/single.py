@@ -7,10 +7,13 @@ of one of them ends the run as the end of its process would: execution still tak
 from __future__ import annotations
 
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
+from mftcore import JournalWriter
 from mftpy.errors import MftpyError
+from mftpy.journals import ACTIONS, DECISIONS, writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.execution import Executor
@@ -23,14 +26,22 @@ from mftpy.records import Command, State
 WAIT_S: Final = 0.05
 
 
-def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+def _loop(
+    links: Links,
+    job: Job,
+    credentials: Credentials,
+    child: Child,
+    decisions: JournalWriter | None,
+    actions: JournalWriter | None,
+) -> None:
     conn = child.conn
     of_market = Child("market_data", links.market_data, links.control, conn)
     of_strategy = Child("strategy", links.strategy, links.control, conn)
-    strategy = Strategy(links, job, of_strategy, beside=False)  # what takes longest, while nothing depends on us
+    # first what takes longest, while nothing depends on us
+    strategy = Strategy(links, job, of_strategy, beside=False, journal=decisions)
     market = MarketData(links, job, of_market)
     child.enter(State.CONNECTING)
-    executor = Executor(links, job, credentials, child)
+    executor = Executor(links, job, credentials, child, actions)
     executor.open()
     sockets = (market.session, executor.session)
     waiter = Waiter(
@@ -69,11 +80,17 @@ def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> Non
 
 def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        warn = partial(child.send, "warning")
+        with writing(job.journals, DECISIONS, warn) as decisions, writing(job.journals, ACTIONS, warn) as actions:
+            _loop(links, job, credentials, child, decisions, actions)
+
     run_child(
         "execution",
         links.execution,
         links.control,
         conn,
         job.placement.execution_cores,
-        lambda child: _loop(links, job, credentials, child),
+        body,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mftcore import JournalWriter, SeqlockWriter
+from mftpy.journals import DECISIONS, writing
 from mftpy.links import Links
 from mftpy.model.compiled import cache_note
 from mftpy.model.estimator import Estimator
@@ -26,6 +28,7 @@ from mftpy.strategy.code import Code, LoadingEstimates, are_used, compilations, 
 from mftpy.strategy.decide import Quoter
 from mftpy.strategy.loop import StrategyLoop
 from mftpy.strategy.parameters import parameters
+from mftpy.strategy.shown import as_report
 
 RUN_NS: Final = 50_000_000
 """How long the loop goes on before the supervisor's pipe is looked at."""
@@ -149,6 +152,7 @@ class Strategy:
             "unstable_reads": loop.unstable,
             "journal_refused": loop.journal_refused,
             "compilations": compilations(),
+            "estimates": as_report(loop.estimates.record[0]) if loop.estimates is not None else {},
         }
 
     def stop_loading(self) -> bool:
@@ -159,15 +163,14 @@ class Strategy:
         self._child.send("progress", what)
 
 
-def _loop(links: Links, job: Job, child: Child) -> None:
-    strategy = Strategy(links, job, child, beside=True)
+def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None) -> Strategy:
+    strategy = Strategy(links, job, child, beside=True, journal=journal)
     child.freeze_garbage_collector()
     strategy.begin()
     while child.command() != Command.EXIT:
         strategy.run()
     child.final({**strategy.close(), "resources": child.resources()})
-    if not strategy.stop_loading():
-        _end_while_compiling(child)
+    return strategy
 
 
 def _end_while_compiling(child: Child) -> None:
@@ -181,11 +184,18 @@ def _end_while_compiling(child: Child) -> None:
 
 def main(links: Links, job: Job, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, DECISIONS, partial(child.send, "warning")) as journal:
+            strategy = _loop(links, job, child, journal)
+        if not strategy.stop_loading():
+            _end_while_compiling(child)
+
     run_child(
         "strategy",
         links.strategy,
         links.control,
         conn,
         job.placement.strategy_cores,
-        lambda child: _loop(links, job, child),
+        body,
     )

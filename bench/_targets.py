@@ -22,6 +22,8 @@ ORDER_LIFE = "orders, ns per message of an order's life, 100 live"
 MODEL = "model: one call, ns"
 MATCHES = "embedded exchange, thousand matches a second"
 START = "starting, seconds"
+BOOK_TO_TARGET = "strategy, book published to target published, ns"
+TURN = "strategy, one turn, ns"
 EXCHANGE_FEED = "embedded exchange, 2,500 book changes/s, share of a core"
 EXCHANGE_HOLD = "embedded exchange, 1,000 resting orders, growth in MB"
 BOUND = "mftcore bound record"
@@ -113,6 +115,11 @@ def exchange_targets() -> list[Target]:
     return [*matches, Target(feed, _plain(EXCHANGE_FEED, "3 subscribers"), "cores", 0.5)]
 
 
+def loop_targets() -> list[Target]:
+    what = "book published to target published, yield, one core, p50"
+    return [Target(what, _plain(BOOK_TO_TARGET, "mftpy yield, one core"), "ns", 3000)]
+
+
 def model_targets() -> list[Target]:
     found = _plain(MODEL, "Avellaneda-Stoikov, stationary, 5 levels")
     return [Target("model call, 10 levels of the book in, 5 levels out", found, "ns", 1000, 100)]
@@ -125,7 +132,16 @@ def start_targets() -> list[Target]:
     ]
 
 
-GROUPS = (ring_targets, book_targets, order_targets, async_targets, exchange_targets, model_targets, start_targets)
+GROUPS = (
+    ring_targets,
+    book_targets,
+    order_targets,
+    async_targets,
+    exchange_targets,
+    model_targets,
+    loop_targets,
+    start_targets,
+)
 """One function for each subject, in the order in which they are printed."""
 
 

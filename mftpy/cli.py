@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mftcore.version import __version__
-from mftpy import cli_model
+from mftpy import cli_explain, cli_model
 from mftpy.console import Parser, complain, give_up_stdout, latency, port, positive, progress, say, whole
 from mftpy.errors import ConfigError, MftpyError, not_installed
 
@@ -33,7 +33,7 @@ exit codes:
   3  input file               6  halted by risk or by failures
   70 a defect of ours         130 Ctrl-C before anything was started"""
 
-COMMANDS: Final = ("run", "exchange", "config", "model")
+COMMANDS: Final = ("run", "exchange", "config", "model", "explain")
 PLAIN_LINE_S: Final = 2.0
 SCREEN_S: Final = 0.25
 
@@ -76,6 +76,7 @@ def build_parser() -> Parser:
     run.add_argument("--url", metavar="WS_URL", help="address of the exchange, in place of the network's own")
     run.add_argument("--live", action="store_true", help="real money: needed for --network prod")
     run.add_argument("--instance", metavar="NAME", help="name of this instance; one of a name runs at a time")
+    run.add_argument("--mode", choices=("processes", "single"), help="three processes (the default), or one")
     run.add_argument("--duration", type=positive, metavar="SECONDS", help="stop after so long")
     run.add_argument("--out", metavar="DIR", help="where summary.json goes")
     run.add_argument("--json", action="store_true", default=None, help="print summary.json in place of the report")
@@ -114,6 +115,7 @@ def build_parser() -> Parser:
     config.set_defaults(action=_config)
 
     cli_model.add(commands)
+    cli_explain.add(commands)
     return parser
 
 
@@ -175,6 +177,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
         "exchange.latency_ms": (given.get("latency") or (None, None))[0],
         "exchange.jitter_ms": (given.get("latency") or (None, None))[1],
         "exchange.faults": None if given.get("faults") is None else str(Path(given["faults"]).absolute()),
+        "system.mode": given.get("mode"),
         "output.dir": given.get("out"),
         "output.json": given.get("json"),
     }

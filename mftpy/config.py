@@ -34,6 +34,7 @@ from mftpy.settings import (
     System,
     Venue,
 )  # fmt: skip
+from mftpy.settings_quoting import PARAMETERS_MOST, contradiction
 
 __all__ = [
     "SETTINGS", "Config", "Exchange", "Fees", "Key", "Limits", "Model", "Output", "Quoting", "System", "Venue",
@@ -283,6 +284,7 @@ def _check_together(config: Config, where: str, live: bool) -> None:
             f"{where}: quoting.max_position_clips allows {wanted:g} coins, which is more than "
             f"limits.max_position_coins ({config.max_position_coins:g})"
         )
+    _check_quoting(config, where)
     if config.system.pull_quotes_after_s > config.system.kill_after_s:
         raise ConfigError(
             f"{where}: system.pull_quotes_after_s ({config.system.pull_quotes_after_s:g}) is more than "
@@ -307,6 +309,32 @@ def _check_together(config: Config, where: str, live: bool) -> None:
         raise ConfigError(
             f"{where}: exchange.recording is played by the embedded exchange, but the run is to use "
             f"{config.websocket_url}"
+        )
+
+
+def _check_quoting(config: Config, where: str) -> None:
+    """Refuse settings of model, estimates and quotes that contradict each other."""
+    quoting, given = config.quoting, len(config.model.parameters)
+    if given > PARAMETERS_MOST:
+        raise ConfigError(f"{where}: model.parameters has {given} numbers; there is room for {PARAMETERS_MOST}")
+    if found := contradiction(config.estimation):
+        raise ConfigError(f"{where}: estimation.{found}")
+    furthest = quoting.max_distance_ticks
+    if not isinstance(furthest, str) and quoting.min_distance_ticks > furthest:
+        raise ConfigError(
+            f"{where}: quoting.min_distance_ticks ({quoting.min_distance_ticks}) is more than "
+            f"quoting.max_distance_ticks ({furthest})"
+        )
+    if quoting.levels > quoting.max_position_clips:
+        raise ConfigError(
+            f"{where}: quoting.levels ({quoting.levels}) is more than quoting.max_position_clips "
+            f"({quoting.max_position_clips}): the last of them would lead beyond the limit"
+        )
+    lifetime = quoting.max_lifetime_s
+    if not isinstance(lifetime, str) and lifetime * 1000 < quoting.min_interval_ms:
+        raise ConfigError(
+            f"{where}: quoting.max_lifetime_s ({lifetime:g}) is less than quoting.min_interval_ms "
+            f"({quoting.min_interval_ms:g})"
         )
 
 

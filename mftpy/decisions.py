@@ -187,6 +187,8 @@ class Outcome(IntEnum):
     PAUSED_AFTER_REFUSAL = 8
     HELD_POSSIBLY_FILLED = 9
     PULLED = 10
+    FILLED = 11
+    ENDED = 12
 
 
 ACTION: Final = np.dtype(
@@ -202,4 +204,10 @@ ACTION: Final = np.dtype(
         ("sent_ns", "<i8"),
     ]
 )
-"""What execution did about one slot of a target, or why nothing: an `Outcome`. Execution to its journal."""
+"""What execution did about one slot of a target, or why nothing: an `Outcome`. Execution to its journal.
+
+``lots`` is what the order is to have still open; of `Outcome.FILLED`, what was filled since it was last told.
+``client_order_id`` is 0 where there is no order, ``sent_ns`` where nothing was sent. `Outcome.FILLED` and
+`Outcome.ENDED` (cancelled, refused or lost at the exchange, not by a cancel of ours) are what became of an order;
+``decision_id`` is then the last decision that changed its slot.
+"""

@@ -57,6 +57,8 @@ class Links:
         Market data: mark and index.
     target : Seqlock
         Strategy: what should rest.
+    estimates : Seqlock
+        Strategy: sigma, A and k.
     account : Seqlock
         Execution: position, money, own orders.
     fills : SpscRing
@@ -76,6 +78,7 @@ class Links:
     trades: SpscRing
     ticker: Seqlock
     target: Seqlock
+    estimates: Seqlock
     account: Seqlock
     fills: SpscRing
     latency: Histogram
@@ -103,6 +106,7 @@ class Links:
                 trades=SpscRing.create(records.TRADE, TRADES_CAPACITY),
                 ticker=Seqlock.create(records.TICKER),
                 target=Seqlock.create(records.TARGET),
+                estimates=Seqlock.create(records.ESTIMATES),
                 account=Seqlock.create(records.ACCOUNT),
                 fills=SpscRing.create(records.FILL, FILLS_CAPACITY),
                 latency=Histogram.create(),

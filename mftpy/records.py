@@ -194,6 +194,32 @@ FILL: Final = np.dtype(
 )
 """One fill of ours, execution to supervisor, for the view and the report."""
 
+ESTIMATED: Final = 5
+"""Sigma, A and k of our bid, A and k of our ask: the rows of the estimates, in the order of `estimate.NAMES`."""
+
+ESTIMATES: Final = np.dtype(
+    [
+        ("time_ns", "<i8"),
+        ("price", "<f8"),
+        ("value", "<f8", (ESTIMATED,)),
+        ("error", "<f8", (ESTIMATED,)),
+        ("prior", "<f8", (ESTIMATED,)),
+        ("effective", "<f8", (ESTIMATED,)),
+        ("weight_hours", "<f8", (ESTIMATED,)),
+        ("standing", "<i8", (ESTIMATED,)),
+        ("doubt", "<i8", (ESTIMATED,)),
+        ("used", "<f8", (ESTIMATED,)),
+        ("restarts", "<i8"),
+        ("lost_trades", "<i8"),
+    ]
+)
+"""What is estimated and what of it is used; strategy to view and summary.
+
+Rows as of `mftpy.model.estimate.ESTIMATE`, in price units at ``price``. ``used`` is what decisions are made with: the
+value, or the number from the configuration. ``restarts`` counts the times after which observing began anew, since the
+book or trades were not seen whole; ``lost_trades``, the trades that found no room in the ring.
+"""
+
 STATUS: Final = np.dtype(
     [
         ("pid", "<i8"),

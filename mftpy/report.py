@@ -12,6 +12,7 @@ import msgspec
 
 from mftpy.errors import ResourceError
 from mftpy.execution.position import Waterfall
+from mftpy.journals import DECISIONS
 from mftpy.links import PROCESSES
 from mftpy.processes.jobs import Placement
 from mftpy.settings import Config
@@ -55,12 +56,16 @@ def summarise(
         "flow": flow,
         "seed": seed,
         "duration_s": round(duration_s, 3),
+        "mode": config.system.mode,
         "wait_mode": placement.wait_mode,
         "cores": placement.our_cores,
         "book_updates": market.get("book_updates"),
         "trades_seen": market.get("trades_seen"),
         "quotes_decided": strategy.get("quotes_decided"),
+        "decisions_by_reason": strategy.get("reasons"),
+        "estimates": strategy.get("estimates"),
     }
+    summary["decisions_kept"], summary["decisions_not_kept"] = _kept(outcome, summary["quotes_decided"])
     for name in ("orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "throttled", "fills"):
         summary[name] = execution.get(name)
     summary["position_lots"] = execution.get("position_lots")
@@ -77,6 +82,14 @@ def summarise(
     summary["errors"] = list(outcome.errors)
     summary["warnings"] = list(outcome.warnings)
     return summary
+
+
+def _kept(outcome: Outcome, decided: int | None) -> tuple[int, int | None]:
+    """Decisions in the journal, and those that are not; None when strategy did not live to tell how many there were."""
+    kept = outcome.kept.get(DECISIONS)
+    if kept is None:
+        return 0, decided
+    return kept.records, kept.refused if decided is None else max(decided - kept.records, 0)
 
 
 def disagreements(summary: dict[str, Any], tolerance: float) -> list[str]:
@@ -141,6 +154,8 @@ def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str,
         f"  latency    recv-to-send p50 {latency['p50'] / 1e3:,.0f} us, p99 {latency['p99'] / 1e3:,.0f} us, "
         f"max {latency['max'] / 1e3:,.0f} us over {latency['count']:,} orders",
     ]
+    if summary["decisions_not_kept"]:
+        lines.append(f"  decisions  {shown('decisions_not_kept')} were not kept: mftpy explain does not know of them")
     if summary["orders_left_open"] is None:
         lines.append("  exchange   was not asked")
     else:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from mftcore import MftError
 from mftpy import config as configuration
+from mftpy import journals
 from mftpy.errors import HaltedError, MftpyError, ResourceError
 from mftpy.execution.position import Waterfall
-from mftpy.instance import InstanceLock, make_run_directory, new_run_id
+from mftpy.instance import InstanceLock, NotedRun, make_run_directory, new_run_id, state_directory
 from mftpy.processes.jobs import Credentials, choose_placement
 from mftpy.report import disagreements, report_text, summarise, to_json, write_whole
 from mftpy.settings import Config
@@ -53,6 +55,28 @@ def flow_words(config: Config) -> str:
     return f"flow {config.exchange.flow}  seed {config.exchange.seed}"
 
 
+def _finish(previous: NotedRun | None) -> list[str]:
+    """Bring to disk what the run before this one left in memory, if all its processes were killed."""
+    try:
+        if previous is not None:
+            journals.finish(previous.directory)
+    except MftError as error:
+        return [f"the decisions of run {previous.run_id if previous else ''} could not all be kept: {error}"]
+    return []
+
+
+def _make_room(config: Config) -> list[str]:
+    """Remove what the oldest runs in the state directory have kept beyond what may be kept."""
+    if config.output.dir:
+        return []
+    runs = state_directory() / "runs"
+    try:
+        journals.remove_oldest(runs, config.output.decisions_mb)
+    except (MftError, OSError) as error:
+        return [f"the decisions of earlier runs in {runs} cannot be removed: {error}"]
+    return []
+
+
 def run(
     config: Config,
     credentials: Credentials | None,
@@ -80,10 +104,12 @@ def run(
     run_id = new_run_id()
     placement = choose_placement(config)
     embedded = config.websocket_url is None
-    with InstanceLock(config.venue.instance):
+    with InstanceLock(config.venue.instance) as lock:
         directory = make_run_directory(config.output.dir, run_id)
         write_whole(directory, "config.toml", configuration.to_toml(config))
-        supervisor = Supervisor(config, run_id, placement, credentials, config.websocket_url)
+        supervisor = Supervisor(config, run_id, placement, credentials, config.websocket_url, directory)
+        supervisor.outcome.warnings += [*_finish(lock.previous), *_make_room(config)]
+        lock.note(run_id, directory)
         if placement.note:
             supervisor.outcome.warnings.append(placement.note)
         view = View(supervisor, config, flow_words(config), simulated=config.venue.network == "sim")

@@ -177,6 +177,13 @@ class Exchange:
 class System:
     """Processes, cores and patience."""
 
+    mode: Annotated[
+        Literal["processes", "single"],
+        Key(
+            "Market data, strategy and execution as three processes, or one after the other in a single process and "
+            "thread: slower when much happens, with nothing else changed."
+        ),
+    ] = "processes"
     wait_mode: Annotated[
         Literal["auto", "park", "yield", "spin"],
         Key("How loops wait: asleep, yielding the core, or spinning on a core each; auto chooses."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
+PARAMETERS_MOST: Final = 8  # numbers of the user's own for a model: as many as its input has room for
 LARGEST: Final = 1e9  # of any rate, price or size: keeps the products of settings far from overflow
 
 
@@ -175,6 +176,35 @@ class Estimation:
     stale_s: Annotated[
         float, Key("An estimate without new data for this long is stale.", "s", least=1, most=86_400)
     ] = 60.0
+
+
+MOST_K_TIMES_RANGE: Final = 190.0
+"""With more, not one trade in all the world would end inside the range."""
+
+
+def contradiction(settings: Estimation) -> str:
+    """Return one sentence about settings that contradict each other, with their names in [estimation]; empty for none.
+
+    Bounds that hold nothing, priors outside of them, and a k that no trade could tell.
+    """
+    for lower, higher in (
+        ("sigma_least_bp", "sigma_prior_bp"),
+        ("sigma_prior_bp", "sigma_most_bp"),
+        ("A_least_per_s", "A_prior_per_s"),
+        ("A_prior_per_s", "A_most_per_s"),
+        ("k_least_per_bp", "k_prior_per_bp"),
+        ("k_prior_per_bp", "k_most_per_bp"),
+        ("range_from_bp", "range_to_bp"),
+    ):
+        low, high = getattr(settings, lower), getattr(settings, higher)
+        if low > high or (lower == "range_from_bp" and low == high):
+            return f"{lower} ({low:g}) must be less than {higher} ({high:g})"
+    if settings.k_most_per_bp * settings.range_to_bp > MOST_K_TIMES_RANGE:
+        return (
+            f"k_most_per_bp ({settings.k_most_per_bp:g}) times range_to_bp ({settings.range_to_bp:g}) must be at most "
+            f"{MOST_K_TIMES_RANGE:g}"
+        )
+    return ""
 
 
 @dataclass(frozen=True)

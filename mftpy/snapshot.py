@@ -23,8 +23,8 @@ class Snapshot:
     ----------
     bids, asks : ndarray of mftcore.LEVEL
         Best levels, best first.
-    target, account, ticker : ndarray of length 1
-        `records.TARGET`, `records.ACCOUNT`, `records.TICKER`.
+    target, account, ticker, estimates : ndarray of length 1
+        `records.TARGET`, `records.ACCOUNT`, `records.TICKER`, `records.ESTIMATES`.
     statuses : dict
         `records.STATUS` of each process by name.
     latency : dict
@@ -37,6 +37,7 @@ class Snapshot:
     target: Any
     account: Any
     ticker: Any
+    estimates: Any
     statuses: dict[str, Any]
     latency: dict[str, int]
     unstable: int = 0
@@ -57,6 +58,7 @@ class Watcher:
         self._target = links.target.reader()
         self._account = links.account.reader()
         self._ticker = links.ticker.reader()
+        self._estimates = links.estimates.reader()
         self._fills = links.fills.consumer()
         self._statuses = {name: getattr(links, name).reader() for name in PROCESSES}
         self._bids = np.zeros(BOOK_LEVELS, LEVEL)
@@ -66,7 +68,7 @@ class Watcher:
     def read(self) -> Snapshot | None:
         """Return the newest state, or None when a structure changed too fast to be read; the next try will do."""
         target, account = records.blank(records.TARGET), records.blank(records.ACCOUNT)
-        ticker = records.blank(records.TICKER)
+        ticker, estimates = records.blank(records.TICKER), records.blank(records.ESTIMATES)
         statuses = {name: records.blank(records.STATUS) for name in self._statuses}
         while count := self._fills.pop_many(self._batch):
             self.fills_seen += count
@@ -76,6 +78,7 @@ class Watcher:
             self._target.read_into(target)
             self._account.read_into(account)
             self._ticker.read_into(ticker)
+            self._estimates.read_into(estimates)
             for name, reader in self._statuses.items():
                 reader.read_into(statuses[name])
         except Unstable:
@@ -88,6 +91,7 @@ class Watcher:
             target=target,
             account=account,
             ticker=ticker,
+            estimates=estimates,
             statuses=statuses,
             latency=self.links.latency.summary(),
             unstable=self.unstable,
@@ -95,5 +99,6 @@ class Watcher:
 
     def close(self) -> None:
         """Release the endpoints."""
-        for endpoint in (self._book, self._target, self._account, self._ticker, self._fills, *self._statuses.values()):
+        readers = (self._book, self._target, self._account, self._ticker, self._estimates, self._fills)
+        for endpoint in (*readers, *self._statuses.values()):
             endpoint.close()

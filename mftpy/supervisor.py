@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from mftcore import SeqlockWriter
 from mftpy import records
 from mftpy.errors import ConfigError, HaltedError, InputFileError, MftpyError, ResourceError, VenueError
+from mftpy.journals import Kept, RunJournals
 from mftpy.links import PROCESSES, Links
-from mftpy.processes import canceller, execution, market_data, strategy
+from mftpy.processes import canceller, execution, market_data, single, strategy
 from mftpy.processes.discovery import find_instrument
 from mftpy.processes.jobs import Credentials, Job, Placement
 from mftpy.processes.watched import END_SIGNALS, Watched, start
@@ -56,6 +59,8 @@ class Outcome:
         One phrase: what ended the run.
     in_doubt : str
         One sentence when orders of ours may rest that nobody could cancel.
+    kept : dict
+        How the journals of decisions and actions ended, by name; empty when nothing was kept.
     """
 
     finals: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -64,6 +69,7 @@ class Outcome:
     failure: MftpyError | None = None
     ended_by: str = ""
     in_doubt: str = ""
+    kept: dict[str, Kept] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -78,10 +84,18 @@ class Supervisor:
         Cores and wait mode.
     credentials : Credentials or None
         For an exchange elsewhere; None starts the embedded one, which makes its own.
+    directory : Path or None
+        Where decisions and actions are kept; None: nowhere.
     """
 
     def __init__(
-        self, config: Config, run_id: str, placement: Placement, credentials: Credentials | None, url: str | None
+        self,
+        config: Config,
+        run_id: str,
+        placement: Placement,
+        credentials: Credentials | None,
+        url: str | None,
+        directory: Path | None = None,
     ) -> None:
         self.config = config
         self.run_id = run_id
@@ -95,12 +109,15 @@ class Supervisor:
         self.stopped_ns = 0
         self._credentials = credentials
         self._embedded = url is None
+        self._directory = directory
+        self._journals = RunJournals()
         self._exchange: Watched | None = None
         self._children: dict[str, Watched] = {}
         self._control: SeqlockWriter | None = None
         self._signals = 0
         self._interruptible = False
         self._may_have_orders = False
+        self._progress = ""
 
     # the whole run
 
@@ -169,14 +186,26 @@ class Supervisor:
         self._control = links.control.writer()
         self._order(Command.RUN)
         assert self._credentials is not None
+        if self._directory is not None:
+            self._journals = RunJournals.create(self._directory, self.config, instrument, self.run_id)
+            self._take_warnings()
         job = self._job()
         self.phase = "starting the processes"
+        if self.config.system.mode == "single":
+            self._spawn("trading", single.main, links, job, self._credentials)
+            return
         self._spawn("market_data", market_data.main, links, job)
         self._spawn("execution", execution.main, links, job, self._credentials)
         self._spawn("strategy", strategy.main, links, job)
 
     def _job(self) -> Job:
-        return Job(run_id=self.run_id, url=self.url, config=self.config, placement=self.placement)
+        return Job(
+            run_id=self.run_id,
+            url=self.url,
+            config=self.config,
+            placement=self.placement,
+            journals=self._journals.path,
+        )
 
     def _start_exchange(self) -> None:
         self.phase = "starting the embedded exchange"
@@ -194,7 +223,7 @@ class Supervisor:
                     client = ready.clients[0]
                     self._credentials = Credentials(client.key_id, private_key_pem=client.private_key_pem)
                     return
-                self._hear(self._exchange, message)
+                self._hear(message)
             if self.outcome.failure is not None:
                 raise self.outcome.failure
             if process.exitcode is not None:
@@ -225,6 +254,8 @@ class Supervisor:
             elif duration_s is not None and time.monotonic_ns() - self.ready_ns >= duration_s * 1e9:
                 self.request_stop(f"--duration {duration_s:g}")
             self._check_progress()
+            self._journals.look()
+            self._take_warnings()
             observe(self)
 
     def _listen(self) -> None:
@@ -234,13 +265,12 @@ class Supervisor:
         wait([item.conn for item in watched if item.open] + [item.process.sentinel for item in watched], POLL_S)
         for item in watched:
             for message in item.drain():
-                self._hear(item, message)
+                self._hear(message)
 
-    def _hear(self, item: Watched, message: tuple[Any, ...]) -> None:
+    def _hear(self, message: tuple[Any, ...]) -> None:
         kind = message[0]
         if kind == "warning":
-            self.outcome.warnings.append(message[1])
-            log.warning("%s", message[1])
+            self._warn(message[1])
         elif kind == "error":
             code, sentence = message[1], message[2]
             if len(message) > 3 and message[3]:
@@ -249,11 +279,22 @@ class Supervisor:
             if self.outcome.failure is None:
                 self.outcome.failure = _failure(code, sentence)
         elif kind == "final":
-            self.outcome.finals[item.name] = message[1]
+            self.outcome.finals[message[2]] = message[1]
         elif kind == "began":
             self._may_have_orders = True
+        elif kind == "progress":
+            self._progress = message[1]
         elif kind == "finished":
             self.request_stop(message[1])
+
+    def _take_warnings(self) -> None:
+        for sentence in self._journals.warnings:
+            self._warn(sentence)
+        self._journals.warnings.clear()
+
+    def _warn(self, sentence: str) -> None:
+        self.outcome.warnings.append(sentence)
+        log.warning("%s", sentence)
 
     def _check_alive(self) -> None:
         watched = [*self._children.values()]
@@ -262,7 +303,7 @@ class Supervisor:
         for item in watched:
             if item.process.exitcode is not None and not self.outcome.ended_by:
                 for message in item.drain():
-                    self._hear(item, message)
+                    self._hear(message)
                 if self.outcome.failure is None:
                     name = item.name.replace("_", " ")
                     self.fail(HaltedError(f"the {name} process died ({_how(item.process.exitcode)}); quoting stopped"))
@@ -279,11 +320,15 @@ class Supervisor:
                 continue
             stalled_ns = now_ns - int(status["turn_ns"][0])
             if stalled_ns > limit_ns:
-                self._children[name].process.kill()
+                self._process_of(name).kill()
                 raise HaltedError(
                     f"the {name.replace('_', ' ')} process made no progress for {stalled_ns / 1e9:.1f} s "
                     "and was killed; quoting stopped"
                 )
+
+    def _process_of(self, name: str) -> SpawnProcess:
+        """Return the process that does this work: its own, or the single one."""
+        return (self._children.get(name) or self._children["trading"]).process
 
     def _all_ready(self) -> bool:
         return all(
@@ -296,7 +341,7 @@ class Supervisor:
             for name in PROCESSES
             if (status := self.status(name)) is not None and status["state"][0] != State.READY
         ]
-        return ", ".join(waiting)
+        return f"{', '.join(waiting)} ({self._progress})" if self._progress else ", ".join(waiting)
 
     def status(self, name: str) -> Any:
         """Return a process's `records.STATUS` as an array of length 1, or None before it exists."""
@@ -312,7 +357,7 @@ class Supervisor:
     def _stop(self, observe: Callable[[Supervisor], None]) -> None:
         self.stopped_ns = time.monotonic_ns()
         self._order(Command.STOP_QUOTING)
-        executor = self._children.get("execution")
+        executor = self._children.get("execution") or self._children.get("trading")
         signals, started = self._signals, time.monotonic()
         while executor is not None and "execution" not in self.outcome.finals and executor.process.exitcode is None:
             self._listen()
@@ -327,12 +372,14 @@ class Supervisor:
         if executor is not None:
             executor.process.join(EXIT_S)
             for message in executor.drain():
-                self._hear(executor, message)
+                self._hear(message)
             if "execution" not in self.outcome.finals:
                 self._cancel_in_its_place()
         self._order(Command.EXIT)
         for item in self._children.values():
             self._end(item)
+        self.outcome.kept = self._journals.close()  # nobody appends any more
+        self._take_warnings()
         if self._exchange is not None:
             self._tell_exchange("stop")
             self._end(self._exchange)
@@ -357,7 +404,7 @@ class Supervisor:
             return
         item.process.join(CANCELLER_S)
         for message in item.drain():
-            self._hear(item, message)
+            self._hear(message)
         self._end(item)
         if "canceller" not in self.outcome.finals:
             self._not_sure()
@@ -371,13 +418,13 @@ class Supervisor:
         while item.process.exitcode is None and time.monotonic() < deadline:
             item.process.join(POLL_S)
             for message in item.drain():  # a child blocked on a full pipe could not end
-                self._hear(item, message)
+                self._hear(message)
         if item.process.exitcode is None:
             self.outcome.warnings.append(f"{item.name.replace('_', ' ')} did not end by itself and was killed")
             item.process.kill()
             item.process.join()
         for message in item.drain():
-            self._hear(item, message)
+            self._hear(message)
         item.conn.close()
 
     def _order(self, command: Command) -> None:

@@ -16,11 +16,12 @@ from mftpy.execution.position import Waterfall, waterfall
 from mftpy.records import Reason, State
 from mftpy.settings import Config
 from mftpy.snapshot import Snapshot, Watcher
+from mftpy.strategy.shown import as_words
 from mftpy.supervisor import Supervisor
 
 MOST_LEVELS: Final = 8
 MOST_FILLS: Final = 12
-FIXED_LINES: Final = 17
+FIXED_LINES: Final = 19
 """Lines of the screen that are always there: banner, frame, headings, our quotes outside the best levels, facts."""
 
 WIDE: Final = 100
@@ -156,6 +157,7 @@ class View:
             facts.add_row("quote", terms)
             facts.add_row("", quotes)
         facts.add_row("on ticks", self._quotes(snapshot.target[0], instrument.tick_size))
+        facts.add_row("estimates", as_words(snapshot.estimates[0]))
         facts.add_row("position", self._position(snapshot))
         facts.add_row("P&L", pnl_words(split))
         facts.add_row("latency", self._latency(snapshot))

@@ -50,6 +50,8 @@ class Desk:
         ``refused_by_limits``, ``taker_fills``, ``foreign_fills``.
     index_price : float
         Newest index that execution itself received; NaN until then, and nothing is inserted without it.
+    held_since_ns : int
+        Since when inserts wait for a target that knows of the last fill; 0 while none does.
     new_fills : list of dict
         Fills since the caller last took them, for the event ring.
     """
@@ -70,6 +72,8 @@ class Desk:
         self.net_bid_ticks = 0
         self.net_ask_ticks = 0
         self.last_event_ns = now_ns
+        self.held_since_ns = 0
+        self._fills_known = 0
         self._next_client_order_id = 1
         self._awaiting_fee: set[tuple[str, str, int]] = set()
         self._fees_seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
@@ -220,6 +224,10 @@ class Desk:
         """Take over a `records.TARGET` row: the newest wish for every slot replaces the older."""
         self.fair = float(target["fair"]) if target["fair"] > 0 else math.nan
         self.net_bid_ticks, self.net_ask_ticks = int(target["net_bid_ticks"]), int(target["net_ask_ticks"])
+        self._fills_known = int(target["account_fills"])
+        self.slots.use_threshold(int(target["threshold_ticks"]))
+        self.slots.held[Side.BUY] = bool(target["hold_bids"])
+        self.slots.held[Side.SELL] = bool(target["hold_asks"])
         for side, name in ((Side.BUY, "bid"), (Side.SELL, "ask")):
             count = int(target[f"n_{name}s"])
             ticks, lots = target[f"{name}_ticks"], target[f"{name}_lots"]
@@ -229,7 +237,8 @@ class Desk:
     def actions(self, now_ns: int) -> Iterator[Action]:
         """Yield the messages to send now, in order of urgency: cancels first.
 
-        Each is noted as sent when it is yielded; the caller sends it and reports what happens to it.
+        Each is noted as sent when it is yielded; the caller sends it and reports what happens to it. Nothing is
+        inserted while the target does not know of the last fill: it was made for another position.
         """
         yield from self._cancel_orphans(now_ns)  # before planning: an orphan may still stand in a slot, and be amended
         planned = [
@@ -238,6 +247,7 @@ class Desk:
             if (action := self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)) is not None
         ]
         planned.sort(key=lambda pair: pair[1].kind is not Kind.CANCEL)
+        planned = self._without_uninformed_inserts(planned, now_ns)
         for slot, action in planned:
             if action.kind is Kind.CANCEL:
                 yield from self._cancel(action, now_ns)
@@ -254,9 +264,30 @@ class Desk:
             else:
                 yield self._send(slot, action, now_ns)
 
+    def _without_uninformed_inserts(self, planned: list[tuple[Slot, Action]], now_ns: int) -> list[tuple[Slot, Action]]:
+        if not self.uninformed:
+            self.held_since_ns = 0
+            return planned
+        informed = [pair for pair in planned if pair[1].kind is not Kind.INSERT]
+        if len(informed) == len(planned):
+            self.held_since_ns = 0
+        elif not self.held_since_ns:
+            self.held_since_ns = now_ns
+        return informed
+
+    @property
+    def uninformed(self) -> bool:
+        """Whether the target does not know of the last fill: nothing is inserted by it."""
+        return self._fills_known < self.position.fills
+
+    def paused(self, side: int, now_ns: int) -> bool:
+        """Whether a side waits because the exchange has just refused its last message."""
+        return now_ns < self._pause_until_ns[Side(side)]
+
     def cancels_for_all(self, now_ns: int) -> Iterator[Action]:
         """Empty all wishes and yield a cancel for every order that may rest."""
         self.slots.want_nothing()
+        self.held_since_ns = 0  # nothing is wanted, so nothing waits
         yield from self._cancel_orphans(now_ns)
         for slot in self.slots:
             action = self.slots.next_action(slot, self.net_bid_ticks, self.net_ask_ticks)
@@ -300,7 +331,7 @@ class Desk:
 
     def _allowed(self, action: Action, now_ns: int) -> bool:
         """Check size, price and worst case; a refusal is counted."""
-        if now_ns < self._pause_until_ns[Side(action.side)]:
+        if self.paused(action.side, now_ns):
             return False
         order = self.orders.get(action.client_order_id) if action.kind is Kind.AMEND else None
         already = order.exposed_lots if order is not None else 0
@@ -325,6 +356,14 @@ class Desk:
         """Lots that the position would reach, in the direction of `side`, if every order of that side filled."""
         return side * self.position.lots + self.orders.exposure(side)
 
+    def outside(self, side: int) -> int:
+        """Lots of that worst case that no slot holds: orders believed gone that rest after all, fills yet to come."""
+        in_slots = 0
+        for slot in self.slots:
+            if slot.side == side and (order := self.slots.order_of(slot)) is not None:
+                in_slots += order.exposed_lots - order.missing_lots
+        return self.orders.exposure(side) - in_slots
+
     def _end(self, order: Order) -> None:
         self._ended.add(order.client_order_id)
         if len(self._ended) > 10_000:
@@ -346,6 +385,8 @@ class Desk:
         account["start_value"] = position.start_value
         account["worst_long_lots"] = self.worst_case(Side.BUY)
         account["worst_short_lots"] = self.worst_case(Side.SELL)
+        account["outside_long_lots"] = self.outside(Side.BUY)
+        account["outside_short_lots"] = self.outside(Side.SELL)
         account["fills"] = position.fills
         account["last_event_ns"] = self.last_event_ns
         count = 0

@@ -68,18 +68,33 @@ class QuoteSlots:
         Where the slots' orders live.
     threshold_ticks : int
         A resting price is left alone while it differs from the wanted one by less than this.
+
+    Attributes
+    ----------
+    threshold_ticks : int
+        The one in force: a target may ask for a smaller one. What counts as stale goes by the configured one.
+    held : dict of Side to bool
+        A side whose quotes may have been filled: what rests there may be cancelled, nothing is inserted or amended.
+    amend_allowed : bool
+        False once an amend has taken liquidity: from then on cancel and insert.
     """
 
     def __init__(self, orders: OrderManager, threshold_ticks: int) -> None:
         self._orders = orders
-        self._threshold_ticks = max(threshold_ticks, 1)
+        self._configured_ticks = max(threshold_ticks, 1)
+        self.threshold_ticks = self._configured_ticks
+        self.held = dict.fromkeys(Side, False)
         self._slots: dict[tuple[int, int], Slot] = {
             (side, level): Slot(side, level) for side in (Side.BUY, Side.SELL) for level in range(SLOTS_PER_SIDE)
         }
-        self.amend_allowed = True  # False once an amend has taken liquidity: from then on cancel and insert
+        self.amend_allowed = True
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots.values())
+
+    def use_threshold(self, ticks: int) -> None:
+        """Take over a target's threshold; less than 1 stands for the configured one."""
+        self.threshold_ticks = ticks if ticks >= 1 else self._configured_ticks
 
     def want(self, side: int, level: int, price_ticks: int, lots: int) -> None:
         """Set what should rest in a slot; 0 lots for nothing."""
@@ -106,15 +121,17 @@ class QuoteSlots:
         """
         order = self.order_of(slot)
         if order is None:
-            if slot.want_lots <= 0:
+            if slot.want_lots <= 0 or self.held[Side(slot.side)]:
                 return None
             return Action(Kind.INSERT, slot.side, slot.level, 0, slot.want_ticks, slot.want_lots)
         if slot.want_lots <= 0:
             if order.state in (OrderState.CANCELLING, OrderState.UNKNOWN):
                 return None
             return self.cancel(slot, order)
-        if order.state is not OrderState.LIVE or not self._differs(slot, order):
+        if order.state is not OrderState.LIVE or not self.differs(slot, order):
             return None
+        if self.held[Side(slot.side)]:
+            return self.cancel(slot, order) if self.is_stale(slot, order) else None
         if not self._amend_is_safe(slot, net_bid_ticks, net_ask_ticks):
             return self.cancel(slot, order)
         total_lots = order.done_lots + slot.want_lots
@@ -127,10 +144,11 @@ class QuoteSlots:
 
     def is_stale(self, slot: Slot, order: Order) -> bool:
         """True when an order rests so much more aggressively than wanted that it must go if it cannot be moved."""
-        return (order.price_ticks - slot.want_ticks) * slot.side >= STALE_THRESHOLDS * self._threshold_ticks
+        return (order.price_ticks - slot.want_ticks) * slot.side >= STALE_THRESHOLDS * self._configured_ticks
 
-    def _differs(self, slot: Slot, order: Order) -> bool:
-        if abs(order.price_ticks - slot.want_ticks) >= self._threshold_ticks:
+    def differs(self, slot: Slot, order: Order) -> bool:
+        """True when an order is not what is wanted: its price by the threshold, or its size."""
+        if abs(order.price_ticks - slot.want_ticks) >= self.threshold_ticks:
             return True
         return order.total_lots - order.done_lots != slot.want_lots
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,7 @@ from mftpy.model.intensity import INTENSITY, OBSERVING, observe_mid, observe_pri
 from mftpy.model.intensity_fit import density_slopes, estimate_intensity, exposure
 from mftpy.model.volatility import SAMPLING, VOLATILITY, estimate_sigma, sample_mid
 from mftpy.settings import Estimation
-
-MOST_K_TIMES_RANGE: Final = 190.0
-"""With more, not one trade in all the world would end inside the range."""
+from mftpy.settings_quoting import contradiction
 
 
 def check(settings: Estimation) -> None:
@@ -46,23 +44,8 @@ def check(settings: Estimation) -> None:
         low = key.least is not None and value < key.least
         if not math.isfinite(value) or low or (key.above is not None and value <= key.above) or value > key.most:
             raise ConfigError(f"{name} ({value:g}) is out of its range")
-    for lower, higher in (
-        ("sigma_least_bp", "sigma_prior_bp"),
-        ("sigma_prior_bp", "sigma_most_bp"),
-        ("A_least_per_s", "A_prior_per_s"),
-        ("A_prior_per_s", "A_most_per_s"),
-        ("k_least_per_bp", "k_prior_per_bp"),
-        ("k_prior_per_bp", "k_most_per_bp"),
-        ("range_from_bp", "range_to_bp"),
-    ):
-        low_value, high_value = getattr(settings, lower), getattr(settings, higher)
-        if low_value > high_value or (lower == "range_from_bp" and low_value == high_value):
-            raise ConfigError(f"{lower} ({low_value:g}) must be less than {higher} ({high_value:g})")
-    if settings.k_most_per_bp * settings.range_to_bp > MOST_K_TIMES_RANGE:
-        raise ConfigError(
-            f"k_most_per_bp ({settings.k_most_per_bp:g}) times range_to_bp ({settings.range_to_bp:g}) must be at most "
-            f"{MOST_K_TIMES_RANGE:g}"
-        )
+    if found := contradiction(settings):
+        raise ConfigError(found)
 
 
 def parameters(settings: Estimation, tick_size: float) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]]:

@@ -26,7 +26,7 @@ def main(instrument: Instrument, job: Job, credentials: Credentials, conn: Conne
             books = read_books(talk, instrument, Scale(instrument.tick_size, instrument.lot_size))
         if cancelled:
             conn.send(("warning", f"the emergency canceller took {cancelled} orders out of the market"))
-        conn.send(("final", close_report(books, left)))
+        conn.send(("final", close_report(books, left), "canceller"))
     except MftpyError as error:
         conn.send(("error", error.exit_code, f"emergency canceller: {error}", ""))
         raise SystemExit(error.exit_code) from error

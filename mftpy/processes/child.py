@@ -17,7 +17,7 @@ import psutil
 from mftcore import MftError, Seqlock
 from mftpy import records
 from mftpy.errors import MftpyError
-from mftpy.records import Command, State
+from mftpy.records import Command, Mode, State
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,13 @@ class Child:
         This process's status record and the supervisor's control record.
     conn : multiprocessing.connection.Connection
         End-of-file on it means that the supervisor is gone; the process then behaves as if told to stop.
+
+    Attributes
+    ----------
+    status : ndarray of records.STATUS, shape (1,)
+        To be counted in; `turn` publishes it.
+    status_writer : SeqlockWriter
+        For a loop that publishes it by itself.
     """
 
     def __init__(self, name: str, status: Seqlock, control: Seqlock, conn: Connection) -> None:
@@ -42,7 +49,7 @@ class Child:
         self.conn = conn
         self.status = records.blank(records.STATUS)
         self._status_row = self.status[0]
-        self._status_writer = status.writer()
+        self.status_writer = status.writer()
         self._control = records.blank(records.CONTROL)
         self._control_reader = control.reader()
         self._orphaned = False
@@ -58,13 +65,13 @@ class Child:
 
     def publish(self) -> None:
         """Publish the status record as it stands."""
-        self._status_writer.write(self.status)
+        self.status_writer.write(self.status)
 
     def turn(self) -> None:
         """Say that a turn of the loop was completed; the proof of progress that the others watch."""
         self._status_row["turns"] += 1
         self._status_row["turn_ns"] = time.monotonic_ns()
-        self._status_writer.write(self.status)
+        self.status_writer.write(self.status)
 
     def command(self) -> Command:
         """Return what the supervisor asks for; EXIT for ever once it is gone."""
@@ -74,17 +81,26 @@ class Child:
         return Command(int(self._control["command"][0]))
 
     @property
+    def mode(self) -> Mode:
+        """How much may be quoted, as the supervisor said when `command` was last asked."""
+        return Mode(int(self._control["mode"][0]))
+
+    @property
     def orphaned(self) -> bool:
         """True when the supervisor's end of the pipe was closed."""
         return self._orphaned
 
     def send(self, kind: str, *values: Any) -> None:
-        """Tell the supervisor something rare: ``warning``, ``error``, ``final``."""
+        """Tell the supervisor something rare: ``warning``, ``error``."""
         try:
             self.conn.send((kind, *values))
         except OSError as error:
             self._orphaned = True
             log.warning("%s: the supervisor is gone, could not tell it %s: %s", self.name, kind, error)
+
+    def final(self, report: dict[str, Any]) -> None:
+        """Tell the supervisor, as the last word, what was done; under this child's name."""
+        self.send("final", report, self.name)
 
     def freeze_garbage_collector(self) -> None:
         """Take the collector out of the loop: what exists now is never traced again, nothing is collected."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from mftcore import Unstable
+from mftcore import JournalWriter, Unstable
 from mftpy import records
 from mftpy.errors import HaltedError, VenueError
+from mftpy.execution.actions_kept import ActionsKept
 from mftpy.execution.desk import Desk
 from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
+from mftpy.journals import ACTIONS, writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
 from mftpy.processes.jobs import Credentials, Job
 from mftpy.processes.trading_session import Books, cancel_ours, close_report, log_in, read_books, wait_until
 from mftpy.processes.waiting import Waiter
-from mftpy.records import Command, Side, State
+from mftpy.records import Command, Mode, Side, State
 from mftpy.venue import codec, requests
 from mftpy.venue.codec import Notification, Reply
 from mftpy.venue.messages import OrderStatus
@@ -33,12 +36,16 @@ FEES_S: Final = 5.0
 FILL_LATE_S: Final = 5.0
 """A fill comes with the notice that tells of it; one that has not come after so long will not."""
 CANCELLED_S: Final = 3.0
+UNINFORMED_S: Final = 1.0
+"""The strategy learns of a fill within milliseconds; quotes that wait so long for it are told of."""
 
 
 class Executor:
     """The desk and everything around it: session, shared structures, timers."""
 
-    def __init__(self, links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+    def __init__(
+        self, links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None = None
+    ) -> None:
         instrument, config = links.instrument, job.config
         self.links, self.job, self.child = links, job, child
         self.scale = Scale(instrument.tick_size, instrument.lot_size)
@@ -47,10 +54,11 @@ class Executor:
         )
         self.session = connect(job.url, config)
         self.talk = Conversation(
-            self.session, self.on_notification, self._turn, self.on_reply, patience_s=config.system.request_timeout_s
+            self.session, self.on_notification, self.turn, self.on_reply, patience_s=config.system.request_timeout_s
         )
         self.requests = OrderRequests(instrument.name, self.scale, label=job.label)
         self.latency = links.latency.recorder()
+        self.kept = ActionsKept(self.desk, journal, partial(child.send, "warning"))
         self.start: Books | None = None
         self.foreign: set[str] = set()
         self.pulls = 0
@@ -73,6 +81,9 @@ class Executor:
         self._asked_open_ns = 0
         self._missing_since_ns = 0
         self._presumed_told = 0
+        self._uninformed_told = False
+        self._quoted = self._pulled = False
+        self._last_ping_ns = time.monotonic_ns()
         self._venue_rate = 0.0
 
     # start
@@ -95,7 +106,7 @@ class Executor:
         if books.position_lots:
             self.desk.start_with(books.position_lots, books.mark_price)
             child.send("warning", f"the account already holds {books.position_lots} lots; they count as ours")
-        if not wait_until(talk, lambda: not math.isnan(self.desk.index_price), 10.0, self._turn):
+        if not wait_until(talk, lambda: not math.isnan(self.desk.index_price), 10.0, self.turn):
             raise VenueError(f"no index price came on {self._index_channel} within 10 s")
         if self.foreign:
             child.send("warning", f"{len(self.foreign)} orders of others rest on this account; they are left alone")
@@ -202,9 +213,34 @@ class Executor:
             return False  # the next turn reads it
         self._target_version = stamp.version
         self.desk.on_target(self._target[0])
+        self.kept.on_target(int(self._target["decision_id"][0]))
         cause, before = int(self._target["cause_version"][0]), self._cause_version
         self._cause_version = cause
         return cause > before
+
+    def quote(self, mode: Mode) -> None:
+        """Act on the newest target, or take every order out of the market: halted, a stalled peer, a silent exchange.
+
+        Raises
+        ------
+        VenueError
+            The exchange has been silent for so long that the session is of no more use.
+        """
+        new_book = self.take_target()
+        stale_s = self.job.config.limits.stale_feed_s
+        silent_s = time.monotonic() - self.session.last_receive_ns / 1e9
+        trouble = bool(self.stalled_peer()) or silent_s > stale_s
+        if not trouble and mode is not Mode.HALTED:
+            self.act(new_book=new_book)
+            self._pulled = False
+            self._quoted = self._quoted or len(self.desk.orders) > 0
+            return
+        if trouble and self._quoted and not self._pulled:
+            self.pulls += 1
+        self._pulled = True
+        self.cancel_all()
+        if silent_s > 2 * stale_s:
+            raise VenueError(f"nothing came from {self.job.url} for {silent_s:.1f} s; the session is given up")
 
     def act(self, *, new_book: bool) -> None:
         """Send what brings the slots nearer to their wishes; time it when a new book update is what caused it.
@@ -216,11 +252,12 @@ class Executor:
             sent_ns = self._send(action)
             if new_book:
                 self.latency.record(sent_ns - receive_ns)
+            self.kept.sent(action, sent_ns)
 
     def cancel_all(self) -> None:
         """Cancel every order of ours that may rest."""
         for action in self.desk.cancels_for_all(time.monotonic_ns()):
-            self._send(action)
+            self.kept.sent(action, self._send(action), pulled=True)
 
     def _send(self, action: Action) -> int:
         self._dirty = True
@@ -274,6 +311,19 @@ class Executor:
                 "They count against the position limit until they do; stop and start again to begin from the account",
             )
 
+    def tell_of_held_inserts(self, now_ns: int) -> None:
+        """Warn when the strategy's targets do not know of the last fill: nothing is inserted by them."""
+        since_ns = self.desk.held_since_ns
+        if not since_ns:
+            self._uninformed_told = False
+        elif now_ns - since_ns > UNINFORMED_S * 1e9 and not self._uninformed_told:
+            self._uninformed_told = True
+            self.child.send(
+                "warning",
+                f"the strategy has not answered the last fill for {UNINFORMED_S:g} s: "
+                "no order is inserted until it does",
+            )
+
     def stalled_peer(self) -> str:
         """Return the name of a process that makes no progress, or ``""``."""
         now_ns = time.monotonic_ns()
@@ -289,6 +339,30 @@ class Executor:
                 return name
         return ""
 
+    def work(self, mode: Mode) -> None:
+        """Do one turn of the loop: what has arrived, what is to be sent, what is due, what the others see.
+
+        Raises
+        ------
+        HaltedError
+            An order was filled beyond its size.
+        VenueError
+            The connection was lost, or is of no more use.
+        """
+        self.talk.pump()
+        self.quote(mode)
+        if self.desk.orders.overfills:
+            raise HaltedError("an order was filled beyond its size: the account is not what it seems")
+        now_ns = time.monotonic_ns()
+        self.settle()
+        self.tell_of_lost_fills(now_ns)
+        self.tell_of_held_inserts(now_ns)
+        if now_ns - self._last_ping_ns > PING_S * 1e9:
+            self._last_ping_ns = now_ns
+            self.session.ping()
+        self.kept.settle(now_ns)
+        self.turn()
+
     # what the others see
 
     def publish(self) -> None:
@@ -299,7 +373,7 @@ class Executor:
             status[name] = counts[name]
         status["messages_per_s"] = self.desk.rate.per_s(now_ns)
         status["message_limit_per_s"] = self.desk.matching.rate_per_s
-        if not self._dirty:
+        if not self._dirty and self._account["fills"][0] == self.desk.position.fills:
             return
         self._dirty = False
         self.desk.write_account(self._account[0], ready=self.ready)
@@ -312,8 +386,10 @@ class Executor:
         self.desk.new_fills.clear()
         self.links.strategy_bell.ring()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Publish, and say that a turn was completed and how old the transport is."""
         self.publish()
+        self.child.status["transport_ns"] = self.session.last_receive_ns
         self.child.turn()
 
     # end
@@ -324,15 +400,16 @@ class Executor:
         child.enter(State.STOPPING)
         self.cancel_all()
         talk.post("private/cancel_session", requests.cancel_session)
-        wait_until(talk, lambda: len(desk.orders) == 0, CANCELLED_S, self._turn)
+        wait_until(talk, lambda: len(desk.orders) == 0, CANCELLED_S, self.turn)
         _, left = cancel_ours(talk, self.job.label_prefix)
         talk.post("private/open_orders", requests.open_orders)
-        if not wait_until(talk, lambda: desk.fees_missing == 0, FEES_S, self._turn):
+        if not wait_until(talk, lambda: desk.fees_missing == 0, FEES_S, self.turn):
             child.send("warning", f"the trade history did not tell the fee of {desk.fees_missing} fills")
         books = read_books(talk, self.links.instrument, self.scale)
         foreign_now = len(talk.ask("private/open_orders", requests.open_orders)) - left
         if foreign_now:
             child.send("warning", f"{foreign_now} orders of others rest on this account; they were left alone")
+        self.kept.settle(time.monotonic_ns())
         return self._report(books, left)
 
     def _report(self, books: Books, left: int) -> dict[str, Any]:
@@ -375,66 +452,43 @@ class Executor:
             **close_report(books, left),
             "cash_difference": books.equity - self.start.equity - split.net,
             "split": (split.edge, split.inventory, split.fees, split.funding, split.net),
-            "resources": self.child.resources(),
         }
 
 
-def _loop(links: Links, job: Job, credentials: Credentials, child: Child) -> None:
+def _loop(links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None) -> None:
     child.enter(State.CONNECTING)
-    executor = Executor(links, job, credentials, child)
-    session, desk = executor.session, executor.desk
+    executor = Executor(links, job, credentials, child, journal)
+    session = executor.session
     executor.open()
     waiter = Waiter(links.execution_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
     child.freeze_garbage_collector()
     executor.begin()
     child.enter(State.READY)
-    last_ping = time.monotonic()
-    stale_s = job.config.limits.stale_feed_s
-    quoted = pulled = False
     target_reader = links.target.reader()
     while child.command() == Command.RUN:
-        executor.talk.pump()
-        new_book = executor.take_target()
-        stalled = executor.stalled_peer()
-        silent_s = time.monotonic() - session.last_receive_ns / 1e9
-        if stalled or silent_s > stale_s:
-            if quoted and not pulled:
-                executor.pulls += 1
-            pulled = True
-            executor.cancel_all()
-            if silent_s > 2 * stale_s:
-                raise VenueError(f"nothing came from {job.url} for {silent_s:.1f} s; the session is given up")
-        else:
-            executor.act(new_book=new_book)
-            pulled = False
-            quoted = quoted or len(desk.orders) > 0
-        if desk.orders.overfills:
-            raise HaltedError("an order was filled beyond its size: the account is not what it seems")
-        executor.settle()
-        executor.tell_of_lost_fills(time.monotonic_ns())
-        executor.publish()
-        now = time.monotonic()
-        if now - last_ping > PING_S:
-            last_ping = now
-            session.ping()
-        child.turn()
+        executor.work(child.mode)
         if not session.has_pending:
             waiter.want_write(session.fileno(), session.wants_write)
             seen = executor.target_version
             waiter.wait(WAIT_S, lambda seen=seen: target_reader.version != seen)  # type: ignore[misc]
     report = executor.close()
     waiter.close()
-    child.send("final", report)
+    child.final({**report, "resources": child.resources()})
     session.close()
 
 
 def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as journal:
+            _loop(links, job, credentials, child, journal)
+
     run_child(
         "execution",
         links.execution,
         links.control,
         conn,
         job.placement.execution_cores,
-        lambda child: _loop(links, job, credentials, child),
+        body,
     )

@@ -75,11 +75,12 @@ def choose_placement(config: Config) -> Placement:
     others = [core for core in usable if core not in asked]
     ours = asked or (usable[1:] if len(usable) > 1 else usable)
     exchange = (others or usable)[:1]
-    wait_mode = choose_wait_mode(config.system.wait_mode, len(ours), LOOPS)
+    loops = 1 if config.system.mode == "single" else LOOPS
+    wait_mode = choose_wait_mode(config.system.wait_mode, len(ours), loops)
     note = ""
     if len(usable) == 1:
         note = f"only core {usable[0]} is usable: exchange and all three processes share it, so latencies are long"
-    spread = [ours[index % len(ours)] for index in range(LOOPS)] if len(ours) >= LOOPS else [ours[0]] * LOOPS
+    spread = ours[:LOOPS] if loops == LOOPS <= len(ours) else [ours[0]] * LOOPS
     return Placement(
         exchange_cores=tuple(exchange),
         market_data_cores=(spread[0],),
@@ -92,12 +93,16 @@ def choose_placement(config: Config) -> Placement:
 
 @dataclass(frozen=True)
 class Job:
-    """One run's settings, the same for all three processes."""
+    """One run's settings, the same for all three processes.
+
+    ``journals`` is the directory of the journals ``decisions`` and ``actions``; empty when nothing is kept.
+    """
 
     run_id: str
     url: str
     config: Config
     placement: Placement
+    journals: str = ""
 
     @property
     def label_prefix(self) -> str:

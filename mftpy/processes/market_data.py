@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -61,6 +61,7 @@ class Feed:
         self._status = child.status
         self._have_snapshot = False
         self._changed = False
+        self._told = False  # of trades or prices, which the strategy may want to know without a change of the book
         self._receive_ns = 0
         self._exchange_time_ns = 0
 
@@ -95,8 +96,11 @@ class Feed:
     def publish(self) -> None:
         """Make the book of this batch visible, and wake the strategy."""
         if not self._changed:
+            if self._told:
+                self._told = False
+                self._bell.ring()
             return
-        self._changed = False
+        self._changed = self._told = False
         if self._master.overflowed or self._master.crossed:
             self.resync_wanted = True
         self._book.publish(
@@ -116,6 +120,7 @@ class Feed:
 
     def _on_book(self, note: Notification, receive_ns: int) -> None:
         book = codec.decode_book(note.data, self._scale)
+        self._push_trades(book, receive_ns, in_snapshot=note.snapshot)
         if note.snapshot:
             self._master.snapshot(book.bids, book.asks)
             self._have_snapshot, self.resync_wanted = True, False
@@ -123,13 +128,13 @@ class Feed:
             return  # changes of a book whose beginning was lost: the snapshot that was asked for follows
         else:
             self._master.apply(book.bids, book.asks)
-            self._push_trades(book, receive_ns)
         self.updates += 1
         self._changed = True
         self._receive_ns = receive_ns
         self._exchange_time_ns = book.exchange_time_ns
 
-    def _push_trades(self, book: codec.Book, receive_ns: int) -> None:
+    def _push_trades(self, book: codec.Book, receive_ns: int, *, in_snapshot: bool) -> None:
+        """Pass trades on; those of a snapshot are marked, not counted: they may be old, or have been told before."""
         if not book.trades:
             return
         batch = np.zeros(len(book.trades), records.TRADE)
@@ -139,73 +144,117 @@ class Feed:
             row["taker_side"] = trade.taker_side
             row["exchange_time_ns"] = trade.exchange_time_ns
             row["receive_ns"] = receive_ns
+            row["in_snapshot"] = in_snapshot
         pushed = self._trades.push_many(batch)
-        self._status["trades"] += len(batch)
+        self._told = True
+        self._status["trades"] += 0 if in_snapshot else len(batch)
         self._status["dropped"] += len(batch) - pushed  # estimation is marked by it; quoting is not
 
     def _write_ticker(self, exchange_time_ns: int, receive_ns: int) -> None:
         self._ticker["exchange_time_ns"] = exchange_time_ns
         self._ticker["receive_ns"] = receive_ns
         self._ticker_writer.write(self._ticker)
+        self._told = True
 
 
-def _resync(talk: Conversation, feed: Feed) -> None:
-    feed.lost()
-    talk.ask("unsubscribe", lambda number: requests.unsubscribe(number, [feed.book_channel]))
-    talk.subscribe([feed.book_channel])
+class MarketData:
+    """The feed, its session and its timers; one turn of the loop at a time.
 
+    Attributes
+    ----------
+    session : Session
+    feed : Feed
+    """
 
-def _loop(links: Links, job: Job, child: Child) -> None:
-    child.enter(State.CONNECTING)
-    session: Session = connect(job.url, job.config)
-    feed = Feed(links, child)
-    talk = Conversation(session, feed.on_notification, child.turn, patience_s=job.config.system.request_timeout_s)
-    talk.subscribe(feed.channels)
-    bell = links.market_data_bell
-    waiter = Waiter(bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
-    stale_s = job.config.limits.stale_feed_s
-    last_ping = last_resync = time.monotonic()
-    frozen = False
-    while child.command() != Command.EXIT:
+    def __init__(self, links: Links, job: Job, child: Child) -> None:
+        child.enter(State.CONNECTING)
+        self.session: Session = connect(job.url, job.config)
+        self.feed = Feed(links, child)
+        self._child, self._job = child, job
+        self._talk = Conversation(
+            self.session, self.feed.on_notification, self._turned, patience_s=job.config.system.request_timeout_s
+        )
+        self._talk.subscribe(self.feed.channels)
+        self._ready = False
+        self._last_ping_s = self._last_resync_s = time.monotonic()
+
+    def turn(self) -> None:
+        """Take what has arrived, publish it, and do what is due.
+
+        Raises
+        ------
+        VenueError
+            The connection was lost, or nothing came for too long; the book was marked as stale before.
+        """
+        child, feed = self._child, self.feed
         try:
-            talk.pump()
+            self._talk.pump()
         except ProtocolError as error:
             child.send("warning", f"market data: {error}; asking for a fresh book")
             feed.resync_wanted = True
         feed.publish()
-        now = time.monotonic()
-        if feed.resync_wanted and now - last_resync > RESYNC_AFTER_S:
-            last_resync = now
+        now_s = time.monotonic()
+        if feed.resync_wanted and now_s - self._last_resync_s > RESYNC_AFTER_S:
+            self._last_resync_s = now_s
             child.status["resyncs"] += 1
-            _resync(talk, feed)
-        if not frozen and feed.complete:
+            self._resync()
+        if not self._ready and feed.complete:
+            self._ready = True
+            child.enter(State.READY)
+        if now_s - self._last_ping_s > PING_S:
+            self._last_ping_s = now_s
+            self.session.ping()
+        stale_s = self._job.config.limits.stale_feed_s
+        if self._ready and now_s - self.session.last_receive_ns / 1e9 > stale_s:
+            feed.lost(stale=True)
+            raise VenueError(f"nothing came from {self._job.url} for {stale_s:g} s, not even the answer to a ping")
+        self._turned()
+
+    @property
+    def ready(self) -> bool:
+        """True once the book is whole and published."""
+        return self._ready
+
+    def close(self) -> dict[str, Any]:
+        """Mark the book as stale, disconnect, and return what was seen."""
+        status = self._child.status
+        self._child.enter(State.STOPPING)
+        self.feed.lost(stale=True)
+        self.session.close()
+        return {
+            "book_updates": self.feed.updates,
+            "trades_seen": int(status["trades"][0]),
+            "resyncs": int(status["resyncs"][0]),
+            "trades_dropped": int(status["dropped"][0]),
+        }
+
+    def _turned(self) -> None:
+        self._child.status["transport_ns"] = self.session.last_receive_ns
+        self._child.turn()
+
+    def _resync(self) -> None:
+        feed, talk = self.feed, self._talk
+        feed.lost()
+        talk.ask("unsubscribe", lambda number: requests.unsubscribe(number, [feed.book_channel]))
+        talk.subscribe([feed.book_channel])
+
+
+def _loop(links: Links, job: Job, child: Child) -> None:
+    market = MarketData(links, job, child)
+    session = market.session
+    waiter = Waiter(links.market_data_bell, job.placement.wait_mode, session.fileno(), child.conn.fileno())
+    frozen = False
+    while child.command() != Command.EXIT:
+        market.turn()
+        if market.ready and not frozen:
             child.freeze_garbage_collector()
             frozen = True
-            child.enter(State.READY)
-        if now - last_ping > PING_S:
-            last_ping = now
-            session.ping()
-        if frozen and now - session.last_receive_ns / 1e9 > stale_s:
-            feed.lost(stale=True)
-            raise VenueError(f"nothing came from {job.url} for {stale_s:g} s, not even the answer to a ping")
-        child.turn()
         if not session.has_pending:
             waiter.want_write(session.fileno(), session.wants_write)
             waiter.wait(WAIT_S, lambda: False)
-    child.enter(State.STOPPING)
-    feed.lost(stale=True)
-    session.close()
+    report = market.close()
     waiter.close()
-    child.send(
-        "final",
-        {
-            "book_updates": feed.updates,
-            "trades_seen": int(child.status["trades"][0]),
-            "resyncs": int(child.status["resyncs"][0]),
-            "trades_dropped": int(child.status["dropped"][0]),
-            "resources": child.resources(),
-        },
-    )
+    child.final({**report, "resources": child.resources()})
 
 
 def main(links: Links, job: Job, conn: Connection) -> None:

@@ -1,156 +1,201 @@
 """The strategy process: reads book and account, asks the model, publishes what should rest. No I/O.
 
-Every decision is published, with the terms that explain it; execution is woken only when it differs enough.
+The work is in `mftpy.strategy.loop`, without the interpreter; here it is put together, and watched between its runs.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mftcore import BOOK_RESYNCING, BOOK_STALE, LEVEL, BookStamp, Unstable
-from mftpy import records
-from mftpy.links import BOOK_LEVELS, Links
-from mftpy.model import quoting
-from mftpy.model.quoting import Quoter
+from mftcore import JournalWriter, SeqlockWriter
+from mftpy.journals import DECISIONS, writing
+from mftpy.links import Links
+from mftpy.model.compiled import cache_note
+from mftpy.model.estimator import Estimator
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.jobs import Job
-from mftpy.processes.waiting import Waiter
-from mftpy.records import Command, Reason, State
+from mftpy.records import Command, State
+from mftpy.settings import Config
+from mftpy.strategy.code import Code, LoadingEstimates, are_used, compilations, load_estimates, load_model
+from mftpy.strategy.decide import Quoter
+from mftpy.strategy.loop import StrategyLoop
+from mftpy.strategy.parameters import parameters
+from mftpy.strategy.shown import as_report
 
-WAIT_S: Final = 0.05
+RUN_NS: Final = 50_000_000
+"""How long the loop goes on before the supervisor's pipe is looked at."""
 
+LONG_RUN_NS: Final = 1_000_000_000
+"""The same while another thread compiles: to get the interpreter back from it takes some milliseconds."""
 
-class Decider:
-    """Reads what there is to read, decides, publishes."""
-
-    def __init__(self, links: Links, job: Job, child: Child) -> None:
-        instrument, config = links.instrument, job.config
-        self._quoter = Quoter(
-            quoting.parameters(config, instrument.tick_size, instrument.lot_size),
-            config.quoting.requote_threshold_ticks,
-        )
-        self._stale_ns = int(config.limits.stale_feed_s * 1e9)
-        self._status = child.status
-        self._book = links.book.reader()
-        self._account_reader = links.account.reader()
-        self._market_data = links.market_data.reader()
-        self._market_data_status = records.blank(records.STATUS)
-        self._trades = links.trades.consumer()
-        self._target_writer = links.target.writer()
-        self._execution_bell = links.execution_bell
-        self._bids = np.zeros(BOOK_LEVELS, LEVEL)
-        self._asks = np.zeros(BOOK_LEVELS, LEVEL)
-        self._account = records.blank(records.ACCOUNT)
-        self._drained = np.zeros(256, records.TRADE)
-        self._seen = (-1, -1)
-        self._decided_version: int | None = None
-        self._command = Command.RUN
-        self.unstable = 0
-
-    def has_news(self) -> bool:
-        """True when book or account have changed since the last decision."""
-        return (self._book.version, self._account_reader.version) != self._seen
-
-    def turn(self, command: Command) -> None:
-        """Decide and publish."""
-        while self._trades.pop_many(self._drained):
-            pass  # nothing is estimated from them yet; a ring that is not drained would count drops
-        self._seen = (self._book.version, self._account_reader.version)
-        try:
-            stamp = self._book.read_into(self._bids, self._asks)
-            self._account_reader.read_into(self._account)
-        except Unstable:
-            self.unstable += 1
-            self._seen = (-1, -1)
-            return
-        self._market_data.read_into(self._market_data_status)
-        refusal = self._refusal(stamp, command)
-        if refusal:
-            self._quoter.refuse(refusal, int(self._account["position_lots"][0]))
-        else:
-            self._quoter.decide(self._bids, self._asks, stamp.n_bids, stamp.n_asks, self._account)
-        self._publish(stamp)
-
-    def _refusal(self, stamp: BookStamp, command: Command) -> Reason:
-        if command != Command.RUN:
-            return Reason.STOPPING
-        if not self._account["ready"][0]:
-            return Reason.ACCOUNT_NOT_READY
-        silence_ns = time.monotonic_ns() - int(self._market_data_status["turn_ns"][0])
-        if stamp.state & BOOK_STALE or not stamp.writer_alive or silence_ns > self._stale_ns:
-            return Reason.BOOK_STALE
-        if stamp.version == 0 or stamp.state & BOOK_RESYNCING or stamp.state:
-            return Reason.BOOK_NOT_READY
-        return Reason.NONE
-
-    def _publish(self, stamp: BookStamp) -> None:
-        self._status["decisions"] += 1
-        target = self._quoter.target
-        target["decision_id"] = self._status["decisions"]
-        target["book_version"] = stamp.version
-        target["receive_ns"] = stamp.receive_ns
-        target["published_ns"] = stamp.published_ns
-        changed = self._quoter.changed
-        if changed and self._decided_version not in (None, stamp.version):  # None: it came before we were there
-            target["cause_version"], target["cause_receive_ns"] = stamp.version, stamp.receive_ns
-        self._decided_version = stamp.version
-        target["decided_ns"] = time.monotonic_ns()
-        self._target_writer.write(target)
-        self._status["published"] += 1
-        if changed:
-            self._quoter.passed_on()
-            self._execution_bell.ring()
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Decisions, and how many under each reason."""
-        return self._quoter.counts
+LAST_TRIES: Final = 100
+COMPILED_S: Final = 2.0
 
 
-def _loop(links: Links, job: Job, child: Child) -> None:
-    warmed = quoting.warm_up()
-    if warmed.note:
-        child.send("warning", warmed.note)
-    decider = Decider(links, job, child)
-    waiter = Waiter(links.strategy_bell, job.placement.wait_mode, child.conn.fileno())
-    child.freeze_garbage_collector()
-    child.status["compilations"] = quoting.compilations()
-    compiled_before = quoting.compilations()
-    child.enter(State.READY)
-    command = Command.RUN
-    while command != Command.EXIT:
-        command = child.command()
-        decider.turn(command)
-        child.turn()
-        waiter.wait(WAIT_S, decider.has_news)
-    child.enter(State.STOPPING)
-    compiled = quoting.compilations()
-    if compiled != compiled_before:
-        child.send("warning", f"the model was compiled {compiled - compiled_before} times after the start")
-    waiter.close()
-    child.send(
-        "final",
-        {
-            "quotes_decided": int(child.status["decisions"][0]),
-            "reasons": decider.counts,
-            "unstable_reads": decider.unstable,
-            "compilations": compiled,
-            "resources": child.resources(),
-        },
+def make_loop(
+    links: Links,
+    config: Config,
+    code: Code,
+    status: NDArray[np.void],
+    status_writer: SeqlockWriter,
+    *,
+    journal: JournalWriter | None = None,
+    wait_mode: str = "park",
+    estimator: Estimator | None = None,
+) -> StrategyLoop:
+    """Put the strategy together; it takes its ends of `links`.
+
+    Parameters
+    ----------
+    links : Links
+    config : Config
+    code : Code
+        Without estimates, nothing is estimated until `StrategyLoop.attach`.
+    status : ndarray of records.STATUS, shape (1,)
+    status_writer : SeqlockWriter
+    journal : JournalWriter, optional
+        For its decisions.
+    wait_mode : str
+    estimator : Estimator, optional
+        What is known already.
+
+    Raises
+    ------
+    ConfigError
+        The settings make no sense for this instrument.
+    """
+    instrument = links.instrument
+    tick_size, lot_size = instrument.tick_size, instrument.lot_size
+    return StrategyLoop(
+        links,
+        Quoter(parameters(config, tick_size, lot_size, instrument.min_order_lots), code.model.address, code.model),
+        code.estimates_for(config, tick_size, lot_size, estimator=estimator),
+        status=status,
+        status_writer=status_writer,
+        journal=journal,
+        wait_mode=wait_mode,
     )
+
+
+class Strategy:
+    """The loop with all that it needs, for the process that runs it.
+
+    Parameters
+    ----------
+    links : Links
+    job : Job
+    child : Child
+    beside : bool
+        Load estimates that no decision needs beside the running loop; for a loop that runs without the interpreter.
+    journal : JournalWriter, optional
+        For its decisions.
+
+    Attributes
+    ----------
+    loop : StrategyLoop
+    """
+
+    def __init__(
+        self, links: Links, job: Job, child: Child, *, beside: bool, journal: JournalWriter | None = None
+    ) -> None:
+        config = job.config
+        self._child, self._config, self._instrument = child, config, links.instrument
+        at_once = not beside or are_used(config.model)
+        code = Code(load_model(config, self._progress), load_estimates(self._progress) if at_once else None)
+        if note := cache_note():
+            child.send("warning", note)
+        self.loop = make_loop(
+            links, config, code, child.status, child.status_writer, journal=journal, wait_mode=job.placement.wait_mode
+        )
+        self._code = code
+        self._loading: LoadingEstimates | None = None
+        child.status["compilations"] = compilations()
+
+    def begin(self) -> None:
+        """Say that it is ready, and load what is to be loaded beside it."""
+        self._child.enter(State.READY)
+        if self._code.estimates is None:
+            self._loading = LoadingEstimates()
+
+    def run(self) -> None:
+        """Let the loop run for a while, then look what there is to do in Python."""
+        loading = self._loading
+        self.loop.run(time.monotonic_ns() + (LONG_RUN_NS if loading and loading.goes_on else RUN_NS))
+        if loading and not loading.goes_on:
+            if loading.failure:
+                self._child.send("warning", loading.failure)
+            self._code = Code(self._code.model, loading.take())
+            instrument = self._instrument
+            self.loop.attach(self._code.estimates_for(self._config, instrument.tick_size, instrument.lot_size))
+            self._child.status["compilations"] = compilations()
+            self._loading = None
+
+    def close(self) -> dict[str, Any]:
+        """Let whoever still looks find that nothing is wanted, and return what was done."""
+        child, loop = self._child, self.loop
+        loop.orphaned = child.orphaned
+        for _ in range(LAST_TRIES):
+            if loop.turn(time.monotonic_ns()):
+                break
+        child.enter(State.STOPPING)
+        return {
+            "quotes_decided": int(child.status["decisions"][0]),
+            "reasons": loop.counts,
+            "unstable_reads": loop.unstable,
+            "journal_refused": loop.journal_refused,
+            "compilations": compilations(),
+            "estimates": as_report(loop.estimates.record[0]) if loop.estimates is not None else {},
+        }
+
+    def stop_loading(self) -> bool:
+        """Give up what is loaded beside the loop; False when it does not end soon."""
+        return self._loading is None or self._loading.end(COMPILED_S)
+
+    def _progress(self, what: str) -> None:
+        self._child.send("progress", what)
+
+
+def _loop(links: Links, job: Job, child: Child, journal: JournalWriter | None) -> Strategy:
+    strategy = Strategy(links, job, child, beside=True, journal=journal)
+    child.freeze_garbage_collector()
+    strategy.begin()
+    while child.command() != Command.EXIT:
+        strategy.run()
+    child.final({**strategy.close(), "resources": child.resources()})
+    return strategy
+
+
+def _end_while_compiling(child: Child) -> None:
+    """End at once: a thread that compiles can neither be stopped nor outlive the libraries that it is in."""
+    child.enter(State.STOPPED)
+    child.conn.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def main(links: Links, job: Job, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
+
+    def body(child: Child) -> None:
+        with writing(job.journals, DECISIONS, partial(child.send, "warning")) as journal:
+            strategy = _loop(links, job, child, journal)
+        if not strategy.stop_loading():
+            _end_while_compiling(child)
+
     run_child(
         "strategy",
         links.strategy,
         links.control,
         conn,
         job.placement.strategy_cores,
-        lambda child: _loop(links, job, child),
+        body,
     )

@@ -5,7 +5,7 @@ A side's prices are turned so that more is nearer to the market on either side: 
 Flooring then is away from the market for both, and one function serves both to the last bit.
 """
 
-from libc.math cimport exp, floor, isfinite
+from libc.math cimport exp, isfinite
 from libc.stdint cimport int64_t
 
 from mftpy.strategy.net_book cimport MOST
@@ -27,14 +27,17 @@ ctypedef struct quotes_t:       # of one side, best first
     int64_t lots[SLOTS]
 
 
-cdef inline int usable_side(int64_t n, const double *prices, const double *sizes, double tick, double lot) noexcept nogil:
+cdef inline double floored(double value) noexcept nogil:
+    """`floor`, for numbers that an integer of 64 bits holds, without the call that it is on older processors."""
+    cdef double whole = <double><int64_t>value
+    return whole - 1.0 if whole > value else whole
+
+
+cdef inline int usable_side(int64_t n, const double *prices, const double *sizes, double most_price,
+                            double most_size) noexcept nogil:
     cdef int64_t i
-    cdef double ticks
     for i in range(n):
-        ticks = prices[i] / tick
-        if not (ticks > 0.0 and ticks < <double>MOST):
-            return 0
-        if not (sizes[i] >= 0.0 and sizes[i] / lot < <double>MOST):
+        if not (0.0 < prices[i] < most_price and 0.0 <= sizes[i] < most_size):
             return 0
     return 1
 
@@ -45,9 +48,9 @@ cdef inline int usable(const output_t *out, double tick, double lot) noexcept no
         return 0
     if not (isfinite(out.skew) and isfinite(out.model_half) and isfinite(out.fee) and isfinite(out.horizon_s)):
         return 0
-    if not usable_side(out.n_bids, out.bid_price, out.bid_size, tick, lot):
-        return 0
-    if not usable_side(out.n_asks, out.ask_price, out.ask_size, tick, lot):
+    cdef double most_price = <double>MOST * tick, most_size = <double>MOST * lot
+    if not (usable_side(out.n_bids, out.bid_price, out.bid_size, most_price, most_size)
+            and usable_side(out.n_asks, out.ask_price, out.ask_size, most_price, most_size)):
         return 0
     return not (out.n_bids and out.n_asks and out.bid_price[0] >= out.ask_price[0])
 
@@ -56,31 +59,32 @@ cdef inline void clamp_side(int64_t side, int64_t n, const double *prices, doubl
                             const parameters_t *p, quotes_t *quotes, clamps_t *moved) noexcept nogil:
     """Round and clamp the prices of one side; `opposite_ticks` is the others' best on the other side, 0 for none.
 
-    Each change is written down in ticks of the price; all but the rounding are whole.
+    Each change is written down in ticks of the price; all but the rounding are whole. Adding 0 makes
+    the negative zero of an ask a plain one.
     """
     cdef double sign = <double>side, fair = sign * fair_ticks, opposite = sign * <double>opposite_ticks
-    cdef double raw, at, before, nearer = 0.0, last = 0.0
+    cdef double least = floored(fair - <double>p.min_distance_ticks), raw, at, before, nearer = 0.0, last = 0.0
     cdef int64_t i, ticks
     quotes.n = 0
     for i in range(n):
         raw = sign * (prices[i] / p.tick_size)
-        at = floor(raw)
-        moved[i][CLAMP_ROUNDING] = sign * (at - raw)
+        at = floored(raw)
+        moved[i][CLAMP_ROUNDING] = sign * (at - raw) + 0.0
         before = at
-        at = min(at, floor(fair - <double>p.min_distance_ticks))
-        moved[i][CLAMP_MIN_DISTANCE] = sign * (at - before)
+        at = min(at, least)
+        moved[i][CLAMP_MIN_DISTANCE] = sign * (at - before) + 0.0
         if i == 0 and p.max_distance_ticks > 0:
-            nearer = max(0.0, floor(fair - <double>p.max_distance_ticks) - at)
+            nearer = max(0.0, floored(fair - <double>p.max_distance_ticks) - at)
         at += nearer
-        moved[i][CLAMP_MAX_DISTANCE] = sign * nearer
+        moved[i][CLAMP_MAX_DISTANCE] = sign * nearer + 0.0
         if opposite_ticks > 0:
             before = at
             at = min(at, opposite - 1.0)
-            moved[i][CLAMP_OPPOSITE_BEST] = sign * (at - before)
+            moved[i][CLAMP_OPPOSITE_BEST] = sign * (at - before) + 0.0
         if i > 0:
             before = at
             at = min(at, last - <double>p.level_step_ticks)
-            moved[i][CLAMP_LEVEL_STEP] = sign * (at - before)
+            moved[i][CLAMP_LEVEL_STEP] = sign * (at - before) + 0.0
         last = at
         ticks = <int64_t>(sign * at)
         if ticks < 1 or ticks > MOST:
@@ -91,7 +95,7 @@ cdef inline void clamp_side(int64_t side, int64_t n, const double *prices, doubl
 
 
 cdef inline int64_t whole_lots(double coins, double lot) noexcept nogil:
-    return <int64_t>floor(coins / lot + 1e-6)  # the lot that the division would lose at the exact sizes
+    return <int64_t>floored(coins / lot + 1e-6)  # the lot that the division would lose at the exact sizes
 
 
 cdef inline int64_t growing_lots(int64_t clip_lots, int64_t position_lots, double shrink) noexcept nogil:
@@ -99,7 +103,7 @@ cdef inline int64_t growing_lots(int64_t clip_lots, int64_t position_lots, doubl
     if clip_lots < 1:
         return 0
     cdef double held = <double>(position_lots if position_lots > 0 else -position_lots) / <double>clip_lots
-    return <int64_t>floor(<double>clip_lots * exp(-shrink * held) + 1e-9)
+    return <int64_t>floored(<double>clip_lots * exp(-shrink * held) + 1e-9)
 
 
 cdef inline int64_t bounded(int64_t lots) noexcept nogil:

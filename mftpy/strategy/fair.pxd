@@ -10,9 +10,10 @@ from mftpy.strategy.structs cimport FAIR_INDEX, FAIR_MICRO, FAIR_MID, FAIR_NONE,
 ctypedef struct basis_t:        # mean of (mid - index) over time, in quote currency
     double weighted
     double weight
-    double last                 # the difference since `last_ns`, where `known`
+    double last                 # the difference that was seen last; 0: none yet
     int64_t last_ns
-    int64_t known
+    int64_t known               # it stands since `last_ns`
+    int64_t ever
 
 ctypedef struct fair_t:
     int64_t source              # FAIR_*; NONE: there is no fair price
@@ -43,27 +44,27 @@ cdef inline void observe_basis(basis_t *basis, int known, double difference, dou
                                int64_t now_ns) noexcept nogil:
     """Count what was last seen for the time that it stood, and remember what is seen now.
 
-    A difference is known while the book has two sides and the index is fresh; the time without one counts for nothing.
+    A difference is known while the book has two sides and the index is fresh; the time without one adds nothing, but what
+    was seen before ages.
     """
     cdef double left
-    if basis.known and now_ns > basis.last_ns:
+    if now_ns > basis.last_ns:
         left = exp2(-<double>(now_ns - basis.last_ns) / half_life_ns)
-        basis.weighted = left * basis.weighted + (1.0 - left) * basis.last
-        basis.weight = left * basis.weight + (1.0 - left)
-    basis.known = known
-    basis.last = difference
+        basis.weighted *= left
+        basis.weight *= left
+        if basis.known:
+            basis.weighted += (1.0 - left) * basis.last
+            basis.weight += 1.0 - left
     basis.last_ns = now_ns
-
-
-cdef inline int basis_known(const basis_t *basis) noexcept nogil:
-    return basis.weight > 0.0 or basis.known
+    basis.known = known
+    if known:
+        basis.last = difference
+        basis.ever = 1
 
 
 cdef inline double basis_of(const basis_t *basis) noexcept nogil:
-    """The mean; at the first moment of all what is seen then; 0 before."""
-    if basis.weight > 0.0:
-        return basis.weighted / basis.weight
-    return basis.last if basis.known else 0.0
+    """The mean; what was seen last while that is all there is; 0 before."""
+    return basis.weighted / basis.weight if basis.weight > 0.0 else basis.last
 
 
 cdef inline fair_t fair_of(const net_side_t *bids, const net_side_t *asks, double mid, double index, const basis_t *basis,
@@ -80,7 +81,7 @@ cdef inline fair_t fair_of(const net_side_t *bids, const net_side_t *asks, doubl
     elif mid > 0.0 and p.fair_source == FAIR_MICRO:
         fair.source = FAIR_MICRO
         fair.ticks = micro_of(bids, asks)
-    elif (mid > 0.0 or p.fallback) and index > 0.0 and basis_known(basis):
+    elif (mid > 0.0 or p.fallback) and index > 0.0 and basis.ever:
         fair.source = FAIR_INDEX
         fair.ticks = (index + basis_of(basis)) / p.tick_size
     if not (isfinite(fair.ticks) and fair.ticks > 0.0 and fair.ticks < <double>MOST):

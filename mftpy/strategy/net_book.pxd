@@ -33,7 +33,7 @@ cdef inline int64_t own_lots_at(int64_t ticks, int64_t side, const account_t *mi
     cdef int64_t i, total = 0
     for i in range(own_count(mine)):
         if mine.own_ticks[i] == ticks and mine.own_side[i] == side:
-            total += min(mine.own_lots[i], MOST)
+            total += min(max(mine.own_lots[i], 0), MOST)
     return total
 
 
@@ -41,8 +41,8 @@ cdef inline int64_t own_lots_reached(int64_t ticks, int64_t side, const account_
     """Lots of ours that a print at this price may have filled: those at it or better for whoever took."""
     cdef int64_t i, total = 0
     for i in range(own_count(mine)):
-        if mine.own_side[i] == side and side * mine.own_ticks[i] >= side * ticks and mine.own_lots[i] > 0:
-            total += min(mine.own_lots[i], MOST)
+        if mine.own_side[i] == side and (mine.own_ticks[i] >= ticks if side > 0 else mine.own_ticks[i] <= ticks):
+            total += min(max(mine.own_lots[i], 0), MOST)
     return total
 
 
@@ -58,6 +58,8 @@ cdef inline void net_side(const mft_level_t *levels, int64_t n_levels, int64_t s
     found.thin = 1
     found.broken = 0
     for i in range(n_levels):
+        if levels[i].size_lots <= 0:
+            continue
         net = min(levels[i].size_lots, MOST) - own_lots_at(levels[i].price_ticks, side, mine)
         if net <= 0:
             continue

@@ -55,9 +55,9 @@ PARAMETERS: Final = np.dtype(
 """What a `Quoter` reads at every decision; from `parameters`, and changed in place by whoever estimates.
 
 Model units as in `mftpy.model.avellaneda_stoikov`. ``horizon_s`` -1 means the stationary one. ``maker_fee_rate``,
-``thin_spread`` and ``frozen_book`` are fractions of the price. ``*_standing`` is -1 for a number from the configuration.
-``max_distance_ticks`` and ``max_lifetime_ns`` are 0 for none, ``fallback`` is 1 for the index. What is to be estimated is
-NaN until it is: that is refused by every model.
+``thin_spread`` and ``frozen_book`` are fractions of the price. ``*_standing`` is -1 for a number from the
+configuration. ``max_distance_ticks`` and ``max_lifetime_ns`` are 0 for none, ``fallback`` is 1 for the index. What is
+to be estimated is NaN until it is: that is refused by every model.
 """
 
 STATIONARY: Final = -1.0

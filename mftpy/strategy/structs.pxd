@@ -12,6 +12,7 @@ cdef enum:
     MODEL_LEVELS = 10
     USER_PARAMETERS = 8         # decisions.PARAMETERS_OF_USER
     CLAMPS = 6
+    ESTIMATED = 5               # records.ESTIMATED: sigma, A and k of our bid, A and k of our ask
 
 cdef enum:
     BUY = 1
@@ -130,6 +131,20 @@ ctypedef struct account_t:
     int64_t own_side[OWN]
     int64_t own_ticks[OWN]
     int64_t own_lots[OWN]
+
+ctypedef struct estimates_t:
+    int64_t time_ns
+    double price
+    double value[ESTIMATED]
+    double error[ESTIMATED]
+    double prior[ESTIMATED]
+    double effective[ESTIMATED]
+    double weight_hours[ESTIMATED]
+    int64_t standing[ESTIMATED]
+    int64_t doubt[ESTIMATED]
+    double used[ESTIMATED]
+    int64_t restarts
+    int64_t lost_trades
 
 ctypedef struct status_t:
     int64_t pid
@@ -265,7 +280,7 @@ ctypedef struct action_t:
     uint64_t client_order_id
     int64_t sent_ns
 
-# not in shared memory: what a Quoter is told
+# not in shared memory: what a Quoter is told, and what estimators and reader of the book say
 
 ctypedef struct parameters_t:   # parameters.PARAMETERS
     double gamma
@@ -304,6 +319,18 @@ ctypedef struct parameters_t:   # parameters.PARAMETERS
     int64_t max_lifetime_ns
     int64_t possibly_filled_ns
     double parameter[USER_PARAMETERS]
+
+ctypedef struct estimate_t:     # a row of mftpy.model.estimate.ESTIMATE
+    double value
+    double error
+    double measured
+    double measured_error
+    double prior
+    double effective
+    double weight_hours
+    double covariance
+    int64_t standing
+    int64_t doubt
 
 ctypedef struct book_stamp_t:   # what came with a reading of the book
     uint64_t version

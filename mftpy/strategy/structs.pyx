@@ -17,6 +17,8 @@ def sizes():
         "DECISION": sizeof(s.decision_t),
         "ACTION": sizeof(s.action_t),
         "PARAMETERS": sizeof(s.parameters_t),
+        "ESTIMATES": sizeof(s.estimates_t),
+        "ESTIMATE": sizeof(s.estimate_t),
     }
 
 
@@ -58,6 +60,10 @@ def as_c_sees(str name, const unsigned char[::1] record):
         return (<s.decision_t *>at)[0]
     if name == "ACTION":
         return (<s.action_t *>at)[0]
+    if name == "ESTIMATES":
+        return (<s.estimates_t *>at)[0]
+    if name == "ESTIMATE":
+        return (<s.estimate_t *>at)[0]
     return (<s.parameters_t *>at)[0]
 
 

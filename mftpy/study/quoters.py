@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from mftcore import LEVEL
-from mftpy.model.builtin import MODELS
-from mftpy.model.by_address import ByAddress, compile_model
+from mftpy.model.by_address import ByAddress
+from mftpy.model.own import compile_named
 from mftpy.settings import Config
 from mftpy.sim.matching import BUY, SELL
 from mftpy.strategy.decide import Quoter
@@ -60,7 +60,7 @@ class Shipped:
     """
 
     def __init__(self, config: Config, tick_size: float, lot_size: float) -> None:
-        model = compiled_model(config.model.name)
+        model = _compiled(config.model.name)
         self._quoter = Quoter(parameters(config, tick_size, lot_size), model.address, model)
         self._bids, self._asks = np.zeros(1, LEVEL), np.zeros(1, LEVEL)
         self._bids["size_lots"] = self._asks["size_lots"] = 10**6
@@ -86,6 +86,6 @@ class Shipped:
 
 
 @functools.cache
-def compiled_model(name: str) -> ByAddress:
-    """Return a built-in model, compiled or loaded from disk once in this process."""
-    return compile_model(MODELS[name], name)
+def _compiled(name: str) -> ByAddress:
+    """Compile a model, or load it from disk, once in this process."""
+    return compile_named(name)

@@ -25,7 +25,7 @@ import pytest
 RECORD = np.dtype([("sequence", "<u8"), ("epoch", "<u8"), ("derived", "<u8", (6,))])
 Records = npt.NDArray[Any]
 
-KILLS = int(os.environ.get("MFTCORE_KILLS", "50"))  # of each kind; a tenth of them with spawned processes
+KILLS = int(os.environ.get("MFTCORE_KILLS", "30"))  # of each kind; a tenth of them with spawned processes
 LONGEST_S = 0.01  # from the first sign of life to the kill
 DEADLINE_S = 120  # for one succession: beyond it, somebody hangs
 

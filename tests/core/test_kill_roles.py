@@ -41,7 +41,15 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.0001)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("victims", "kind"),
+    [
+        *(("fork", kind) for kind in KINDS),
+        ("spawn", "producer"),
+        *(pytest.param("spawn", kind, marks=pytest.mark.long) for kind in KINDS if kind != "producer"),
+    ],
+    indirect=["victims"],
+)
 def test_a_stopped_holder_keeps_its_role_and_a_dead_one_loses_it_reaped_or_not(kind: str, victims: Victims) -> None:
     make, role = KINDS[kind]
     with make() as structure:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mftpy import config as config_module
+from mftpy import decisions, settings_quoting
 from mftpy import settings as settings_module
 from mftpy.config import SETTINGS, Config, Key, check, load, show, to_toml
 from mftpy.errors import ConfigError
@@ -459,6 +460,13 @@ def test_a_wrong_dangerous_or_leaky_address_is_refused(network, url, said):
     [
         ({"quoting.clip_coins": 2.0}, "limits.max_order_coins (1)"),
         ({"limits.max_position_coins": 0.05}, "limits.max_position_coins (0.05)"),
+        ({"quoting.min_distance_ticks": 5, "quoting.max_distance_ticks": 4}, "quoting.max_distance_ticks (4)"),
+        ({"quoting.levels": 8, "quoting.max_position_clips": 7}, "quoting.max_position_clips (7)"),
+        ({"quoting.max_lifetime_s": 0.5, "quoting.min_interval_ms": 501.0}, "quoting.min_interval_ms (501)"),
+        ({"model.parameters": (1.0,) * 9}, "9 numbers; there is room for 8"),
+        ({"estimation.sigma_least_bp": 2.0}, "estimation.sigma_least_bp (2) must be less than sigma_prior_bp (1.3)"),
+        ({"estimation.A_most_per_s": 0.5}, "estimation.A_prior_per_s (0.55) must be less than A_most_per_s (0.5)"),
+        ({"estimation.range_to_bp": 4.0}, "k_most_per_bp (50) times range_to_bp (4)"),
         ({"system.pull_quotes_after_s": 10.0}, "system.kill_after_s (5)"),
         ({"exchange.flow": "recording"}, "--recording"),
         ({"exchange.flow": "model", "exchange.recording": "x.gz"}, 'must be "recording", not "model"'),
@@ -468,6 +476,26 @@ def test_a_wrong_dangerous_or_leaky_address_is_refused(network, url, said):
 )
 def test_settings_that_are_at_odds_are_refused(overrides, said):
     assert said in refusal(None, overrides)
+
+
+def test_settings_that_meet_at_their_bounds_are_allowed():
+    config = load(
+        None,
+        {
+            "quoting.min_distance_ticks": 4,
+            "quoting.max_distance_ticks": 4,
+            "quoting.levels": 8,
+            "quoting.max_position_clips": 8,
+            "quoting.max_lifetime_s": 0.5,
+            "quoting.min_interval_ms": 500.0,
+            "model.parameters": (1.0,) * 8,
+        },
+    )
+    assert config.quoting.levels == config.quoting.max_position_clips
+
+
+def test_there_is_room_for_as_many_numbers_of_the_user_s_as_the_setting_takes():
+    assert settings_quoting.PARAMETERS_MOST == decisions.PARAMETERS_OF_USER
 
 
 def test_a_contradiction_between_file_and_flag_names_both(write):

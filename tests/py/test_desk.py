@@ -22,10 +22,13 @@ def desk():
     return made
 
 
-def want(desk, bid=None, ask=None, lots=10, net=(616_999, 617_001)):
-    """Let the strategy ask for up to one quote a side."""
+def want(desk, bid=None, ask=None, lots=10, net=(616_999, 617_001), **more):
+    """Let the strategy, which knows of every fill unless told otherwise, ask for up to one quote a side."""
     target = records.blank(records.TARGET)[0]
     target["fair"] = 61_700.0
+    target["account_fills"] = desk.position.fills
+    for name, value in more.items():
+        target[name] = value
     target["net_bid_ticks"], target["net_ask_ticks"] = net
     for name, ticks in (("bid", bid), ("ask", ask)):
         if ticks is not None:
@@ -276,3 +279,103 @@ def test_every_order_that_may_rest_is_cancelled_at_the_end(desk):
     assert ask.state is OrderState.INSERTING  # its answer is still under way
     assert {action.client_order_id for action in desk.cancels_for_all(3)} == {1, 2}
     assert list(desk.actions(4)) == []
+
+
+def test_nothing_is_inserted_by_a_target_that_does_not_know_of_the_last_fill(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_900, ask=617_100)
+    fill(desk, order, tell(desk, order, 2, "filled", 10, "fill"), "T1", 10)
+    assert list(desk.actions(3)) == []  # the same bid again would be one for another position
+    assert desk.held_since_ns == 3
+    assert list(desk.actions(7)) == []
+    assert desk.held_since_ns == 3  # it is the first look that counts
+    want(desk, bid=616_850, ask=617_050)
+    assert [(action.kind, action.side) for action in desk.actions(9)] == [(Kind.INSERT, 1), (Kind.INSERT, -1)]
+    assert desk.held_since_ns == 0
+
+
+def test_what_rests_is_moved_and_cancelled_also_by_a_target_that_does_not_know_of_the_last_fill(desk):
+    bid = resting_bid(desk)
+    want(desk, bid=616_900, ask=617_100)
+    (action,) = desk.actions(2)
+    ask = desk.orders.get(action.client_order_id)
+    tell(desk, ask, 2)
+    fill(desk, bid, tell(desk, bid, 3, "partially_filled", 4, "fill"), "T1", 4)
+    want(desk, bid=616_800, account_fills=0)
+    assert [(a.kind, a.side) for a in desk.actions(4)] == [(Kind.CANCEL, -1), (Kind.AMEND, 1)]
+    assert desk.held_since_ns == 0  # no insert was kept back
+
+
+def test_inserts_wait_for_no_answer_that_cannot_come(desk):
+    """Whatever fills come in between: once the strategy has read the account as it stands, everything goes out."""
+    account = records.blank(records.ACCOUNT)[0]
+    for number in range(SECOND, 30 * SECOND, SECOND):
+        want(desk, bid=616_900, ask=617_100)
+        for action in list(desk.actions(number)):
+            order = desk.orders.get(action.client_order_id)
+            if number // SECOND % 3:
+                fill(desk, order, tell(desk, order, number, "filled", 10, "fill"), f"T{number}", 10)
+        list(desk.actions(number))
+        desk.write_account(account, ready=True)
+        assert account["fills"] == desk.position.fills
+        want(desk, bid=616_900, ask=617_100, account_fills=account["fills"])
+        list(desk.actions(number))
+        slots = [slot for slot in desk.slots if slot.want_lots]
+        assert len(slots) == 2
+        assert all(desk.slots.order_of(slot) is not None for slot in slots)
+        assert desk.held_since_ns == 0
+        for slot in slots:
+            order = desk.slots.order_of(slot)
+            tell(desk, order, number, "cancelled", 0, "cancel", delete_reason="client_cancel")
+
+
+def test_a_held_side_neither_inserts_nor_amends_and_still_cancels(desk):
+    resting_bid(desk)
+    want(desk, bid=616_920, ask=617_100, hold_bids=1, hold_asks=1)
+    assert list(desk.actions(2)) == []
+    want(desk, ask=617_100, hold_bids=1)
+    assert [(a.kind, a.side) for a in desk.actions(3)] == [(Kind.CANCEL, 1), (Kind.INSERT, -1)]
+
+
+def test_the_threshold_of_the_target_is_the_one_in_force(desk):
+    resting_bid(desk)
+    want(desk, bid=616_897)
+    assert list(desk.actions(2)) == []  # 3 ticks of 10
+    want(desk, bid=616_897, threshold_ticks=1)
+    (action,) = desk.actions(3)
+    assert (action.kind, action.price_ticks) == (Kind.AMEND, 616_897)
+
+
+def outside(desk):
+    """Return what the account says of it."""
+    account = records.blank(records.ACCOUNT)[0]
+    desk.write_account(account, ready=True)
+    return int(account["outside_long_lots"]), int(account["outside_short_lots"])
+
+
+def test_what_no_slot_holds_is_told_apart_from_what_the_slots_hold(desk):
+    order = resting_bid(desk)
+    want(desk, bid=616_900, ask=617_100)
+    list(desk.actions(2))
+    assert outside(desk) == (0, 0)  # a live and an inserting order, both in their slots
+    want(desk, bid=616_800, ask=617_100)
+    list(desk.actions(2))
+    assert outside(desk) == (0, 0)  # an amend in flight
+    item = tell(desk, order, 3, "partially_filled", 4, "fill")
+    assert outside(desk) == (4, 0)  # told, and not in the position yet
+    fill(desk, order, item, "T1", 4)
+    assert (outside(desk), desk.position.lots) == ((0, 0), 4)
+    item = tell(desk, order, 4, "filled", 10, "fill")
+    assert outside(desk) == (6, 0)  # its order has ended, and its fill has not come
+    fill(desk, order, item, "T2", 6)
+    assert outside(desk) == (0, 0)
+
+
+def test_an_order_that_rests_after_all_beside_another_in_its_slot_is_outside(desk):
+    order = resting_bid(desk)
+    desk.orders.doubt(1, 3)
+    for asked_ns in (SECOND, 2 * SECOND, 3 * SECOND):
+        desk.settle_doubts(set(), asked_ns=asked_ns, now_ns=asked_ns + 1)
+    list(desk.actions(3 * SECOND))
+    tell(desk, order, 4 * SECOND)
+    assert (outside(desk), desk.worst_case(1)) == ((10, 0), 20)

@@ -11,7 +11,7 @@ from mftpy import config, records
 from mftpy.links import Instrument, Links
 from mftpy.processes import execution
 from mftpy.processes.jobs import Credentials, Job, choose_placement
-from mftpy.records import Side
+from mftpy.records import Mode, Side, State
 from mftpy.venue import codec
 
 
@@ -20,6 +20,7 @@ class Wire:
 
     def __init__(self):
         self.sent = []
+        self.last_receive_ns = time.monotonic_ns()
 
     def send(self, payload):
         self.sent.append(payload)
@@ -42,13 +43,14 @@ def executor(monkeypatch):
     links.close()
 
 
-def publish(executor, cause_version, bid_ticks, received_ago_ns=0):
+def publish(executor, cause_version, bid_ticks, received_ago_ns=0, account_fills=None):
     """Let the strategy ask for one bid, and say which book update made it ask for something else last."""
     target = records.blank(records.TARGET)
     target["cause_version"] = cause_version
     target["cause_receive_ns"] = time.monotonic_ns() - received_ago_ns
     target["net_bid_ticks"], target["net_ask_ticks"] = 616_999, 617_001
     target["fair"] = 61_700.0
+    target["account_fills"] = executor.desk.position.fills if account_fills is None else account_fills
     target["n_bids"] = 1
     target["bid_ticks"][0][0], target["bid_lots"][0][0] = bid_ticks, 10
     executor.targets.write(target)
@@ -186,3 +188,93 @@ def test_an_order_that_is_presumed_gone_is_told_at_once(executor):
         executor.tell_of_lost_fills(now_ns)
     assert [kind for kind, _ in executor.child.said] == ["warning"]
     assert "position shown is wrong" in executor.child.said[0][1]
+
+
+def take_fill(executor, trade_id, lots=10):
+    """Let an order of another slot be filled, as its notice would tell."""
+    number = 1_000 + executor.desk.position.fills
+    executor.desk.orders.insert(number, Side.BUY, 616_900, lots, now_ns=1)
+    executor.desk.orders.on_order(number, f"X{number}", False, True, 616_900, lots, lots, now_ns=2)
+    item = SimpleNamespace(client_order_id=number, order_id=f"X{number}", direction="buy")
+    executor.desk.on_fill(item, trade_id, 0, 616_900, lots, maker=True, exchange_time_ns=0, now_ns=2)
+
+
+def test_an_insert_waits_for_a_target_that_knows_of_the_last_fill_and_a_long_wait_is_told(executor):
+    second = 1_000_000_000
+    take_fill(executor, "T1")
+    publish(executor, 7, 616_900, account_fills=0)
+    assert turn(executor) == (0, 0)
+    since_ns = executor.desk.held_since_ns
+    for now_ns in (since_ns, since_ns + second):
+        executor.tell_of_held_inserts(now_ns)
+    assert executor.child.said == []
+    for now_ns in (since_ns + second + 1, since_ns + 9 * second):
+        executor.tell_of_held_inserts(now_ns)
+    assert [kind for kind, _ in executor.child.said] == ["warning"]
+    publish(executor, 7, 616_900)
+    assert turn(executor)[0] == 1
+    executor.tell_of_held_inserts(since_ns + 10 * second)
+    assert len([kind for kind, *_ in executor.child.said if kind == "warning"]) == 1
+
+
+def test_a_fill_is_always_published_since_inserts_wait_for_it(executor):
+    account = records.blank(records.ACCOUNT)
+    executor.publish()
+    executor.desk.position.on_fill(Side.BUY, 616_900, 10, 61_700.0)  # by a way that forgot to say so
+    executor.publish()
+    executor.links.account.reader().read_into(account)
+    assert account["fills"][0] == 1
+
+
+def test_the_age_of_the_transport_is_told_with_every_turn(executor):
+    status = records.blank(records.STATUS)
+    writer = executor.links.execution.writer()
+    executor.child.turn = lambda: writer.write(executor.child.status)
+    executor.session.last_receive_ns = 4_711
+    executor.turn()
+    executor.links.execution.reader().read_into(status)
+    assert status["transport_ns"][0] == 4_711
+
+
+def peers_make_progress(executor):
+    status = records.blank(records.STATUS)
+    status["state"], status["turn_ns"] = State.READY, time.monotonic_ns() + 10**12
+    executor.writers = [getattr(executor.links, name).writer() for name in ("market_data", "strategy")]
+    for writer in executor.writers:
+        writer.write(status)
+
+
+def methods(executor):
+    return [json.loads(payload)["method"].removeprefix("private/") for payload in executor.session.sent]
+
+
+def test_halted_takes_every_order_out_at_once_and_run_brings_them_back(executor):
+    peers_make_progress(executor)
+    publish(executor, 7, 616_900)
+    executor.quote(Mode.RUN)
+    acknowledge(executor)
+    executor.quote(Mode.REDUCING)  # what is quoted then is the strategy's to say
+    executor.quote(Mode.HALTED)
+    assert methods(executor) == ["insert", "cancel"]
+    publish(executor, 8, 616_850)
+    executor.quote(Mode.HALTED)
+    assert (methods(executor), executor.pulls) == (["insert", "cancel"], 0)
+    (order,) = executor.desk.orders
+    executor.desk.orders.on_order(
+        order.client_order_id, order.order_id, open_=False, filled=False, price_ticks=order.price_ticks,
+        total_lots=order.total_lots, filled_lots=0, now_ns=time.monotonic_ns(),
+    )  # fmt: skip
+    publish(executor, 9, 616_850)
+    executor.quote(Mode.RUN)
+    assert methods(executor) == ["insert", "cancel", "insert"]
+
+
+def test_a_peer_that_makes_no_progress_pulls_the_quotes_and_is_counted_once(executor):
+    peers_make_progress(executor)
+    publish(executor, 7, 616_900)
+    executor.quote(Mode.RUN)
+    acknowledge(executor)
+    executor.writers[1].write(records.blank(records.STATUS))  # not READY
+    for _ in range(2):
+        executor.quote(Mode.RUN)
+    assert (methods(executor), executor.pulls) == (["insert", "cancel"], 1)

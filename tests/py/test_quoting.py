@@ -227,6 +227,18 @@ def test_without_two_sides_of_others_there_is_no_fair_price_and_no_quote(bids, a
     assert q.counts == {"decisions": 1, "NO_FAIR_PRICE": 1}
 
 
+@pytest.mark.parametrize(
+    "own", [[(BUY, 617_000, 10)], [(BUY, 617_000, -(2**63))] * 32, [(BUY, 617_000, 2**63 - 1)] * 32]
+)
+def test_sizes_at_the_ends_of_the_integers_do_not_come_out_at_the_other_end(own):
+    bids = levels((617_000, -(2**63)), (616_999, 3000))
+    _, row = look(quoter(), bids, ASKS, 0, own)
+    assert row["net_bid_ticks"] == 616_999
+    q = quoter()
+    look(q, levels((617_000, 2**63 - 1), (616_999, 3000)), ASKS, 0, own[:1])
+    assert q.decision["net_bid_lots"][0] == (2**53 - max(own[0][2], 0) if own[0][2] < 2**53 else 3000)
+
+
 def test_several_small_levels_together_are_not_thin():
     bids = levels((616_999, 4), (616_998, 3), (616_997, 3))
     reasons, row = look(quoter(), bids, ASKS)

@@ -121,3 +121,45 @@ def test_stale_means_too_aggressive_not_too_far(slots, orders):
     assert slots.is_stale(slot, order)
     slots.want(Side.SELL, 0, 1_010, 10)
     assert not slots.is_stale(slot, order)
+
+
+def test_a_target_may_ask_for_a_smaller_threshold_and_what_is_stale_does_not_change(slots, orders):
+    slot = slot_of(slots)
+    rest(orders, slot, 990, 10)
+    slots.want(Side.BUY, 0, 989, 10)
+    assert slots.next_action(slot, BID, ASK) is None
+    slots.use_threshold(1)
+    assert slots.next_action(slot, BID, ASK) == Action(Kind.AMEND, Side.BUY, 0, 1, 989, 10)
+    slots.want(Side.BUY, 0, 981, 10)
+    assert not slots.is_stale(slot, orders.get(1))
+    for none in (0, -3):
+        slots.use_threshold(none)
+        slots.want(Side.BUY, 0, 986, 10)
+        assert slots.next_action(slot, BID, ASK) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "resting", "better", "worse"), [(Side.BUY, 990, 995, 960), (Side.SELL, 1020, 1015, 1050)]
+)
+def test_a_side_that_may_have_been_filled_gets_no_insert_and_no_amend_but_cancels(
+    slots, orders, side, resting, better, worse
+):
+    other = slot_of(slots, Side(-side))
+    slots.held[side] = True
+    slot = slot_of(slots, side)
+    slots.want(side, 0, resting, 10)
+    assert slots.next_action(slot, BID, ASK) is None  # no insert
+    rest(orders, slot, resting, 10)
+    slots.want(side, 0, better, 10)
+    assert slots.next_action(slot, BID, ASK) is None  # no amend
+    slots.want(side, 0, better, 7)
+    assert slots.next_action(slot, BID, ASK) is None  # nor one of the size
+    slots.want(side, 0, worse, 10)
+    assert slots.next_action(slot, BID, ASK).kind is Kind.CANCEL  # far too aggressive, and it cannot be moved
+    slots.want(side, 0, resting, 0)
+    assert slots.next_action(slot, BID, ASK).kind is Kind.CANCEL
+    slots.want(other.side, 0, 1_100 if side == Side.BUY else 900, 10)
+    assert slots.next_action(other, BID, ASK).kind is Kind.INSERT  # the other side goes on
+    slots.held[side] = False
+    slots.want(side, 0, better, 10)
+    assert slots.next_action(slot, 0, 2_000).kind in (Kind.AMEND, Kind.CANCEL)

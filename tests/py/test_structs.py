@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mftpy import decisions, records
+from mftpy.model.estimate import ESTIMATE
 from mftpy.strategy import parameters, structs
 
 DTYPES = {
@@ -18,6 +19,8 @@ DTYPES = {
     "DECISION": decisions.DECISION,
     "ACTION": decisions.ACTION,
     "PARAMETERS": parameters.PARAMETERS,
+    "ESTIMATES": records.ESTIMATES,
+    "ESTIMATE": ESTIMATE,
 }
 
 

@@ -16,6 +16,7 @@ from mftpy.execution.position import waterfall
 from mftpy.links import PROCESSES, Instrument
 from mftpy.records import Reason, State
 from mftpy.snapshot import Snapshot
+from mftpy.strategy.shown import as_report
 from mftpy.view import View, ladder_rows, pnl_words
 
 
@@ -43,7 +44,12 @@ def snapshot(skew=1.2345678, position_lots=-30):
     for status in statuses.values():
         status["state"] = State.READY
     latency = {"p50": 512_345, "p90": 700_000, "p99": 1_234_567, "p999": 2, "max": 2, "count": 9}
-    return Snapshot(bids, asks, None, target, account, ticker, statuses, latency)
+    estimates = records.blank(records.ESTIMATES)
+    estimates["time_ns"] = 1
+    estimates["value"], estimates["error"] = [7.86, 0.61, 0.24, 0.58, 0.25], [0.64, 0.1, 0.02, 0.1, 0.02]
+    estimates["used"] = [8.0, 0.61, 0.24, 0.58, 0.25]
+    estimates["standing"], estimates["doubt"] = [3, 2, 2, 1, 1], [3, 0, 0, 2, 2]
+    return Snapshot(bids, asks, None, target, account, ticker, estimates, statuses, latency)
 
 
 class Watched(View):
@@ -111,6 +117,22 @@ def test_the_screen_fits_the_terminal_and_marks_our_quotes(width, height):
     ):
         assert words in text
     assert "…" not in text
+
+
+def test_what_is_estimated_and_what_is_used_is_shown():
+    text = "\n".join(printed(Watched(snapshot()), 200, 40))
+    assert "sigma 8 fixed, seen 7.86 ± 0.64 rejected: stale; A 0.61|0.58 live|warming; k 0.24|0.25 live|warming" in text
+    state = snapshot()
+    state.estimates["time_ns"] = 0
+    assert "nothing estimated yet" in "\n".join(printed(Watched(state), 120, 30))
+
+
+def test_the_summary_tells_of_each_estimate_and_how_far_it_can_be_relied_on():
+    told = as_report(snapshot().estimates[0])
+    assert list(told) == ["sigma", "bid A", "bid k", "ask A", "ask k"]
+    assert told["sigma"] == {"used": 8.0, "value": 7.86, "error": 0.64, "standing": "rejected: stale"}
+    assert told["ask A"]["standing"] == "warming"
+    assert as_report(records.blank(records.ESTIMATES)[0]) == {}
 
 
 def test_without_a_quote_the_screen_says_why():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 
 from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
 from mftpy.model import avellaneda_stoikov, by_address, glft
@@ -392,8 +393,16 @@ def test_the_key_depends_on_the_constants_that_are_used_and_on_no_others(monkeyp
 # the estimates
 
 
-def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit():
-    code = compile_estimator()
+def allocated():
+    return rtsys.get_allocation_stats().alloc
+
+
+def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit_and_allocate_nothing():
+    _nrt_python.memsys_enable_stats()
+    before = allocated()
+    numba.njit(lambda: np.zeros(3))()
+    assert allocated() > before  # it would show
+    code, in_calls = compile_estimator(), 0
     settings = Estimation()
     known, by_code = Estimator(settings, 0.1), Estimator(settings, 0.1)
     rng = np.random.default_rng(7)
@@ -404,19 +413,26 @@ def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit():
         own_bid, own_ask = (mid - 10.0, mid + 10.0) if i % 3 else (0.0, 0.0)
         known.on_mid(now_ns, mid, own_bid, own_ask)
         records = by_code.volatility, by_code.sampling, by_code.intensity, by_code.observing
+        before = allocated()
         assert code.observe_mid.call(*records, now_ns, mid, own_bid, own_ask) == 0
+        in_calls += allocated() - before
         side = 1 if rng.random() < 0.5 else -1
         price, own, old = mid + side * float(rng.exponential(4.0)), bool(i % 11 == 0), bool(i % 17 == 0)
         known.on_print(now_ns, price, 0.1, side, own=own, in_snapshot=old)
         arguments = (now_ns, price, 0.1, side, int(own), int(old))
+        before = allocated()
         assert code.observe_print.call(by_code.intensity, by_code.observing, *arguments) == 0
+        in_calls += allocated() - before
         if i % 500 == 499:
             known.restart()
             assert code.restart.call(by_code.volatility, by_code.intensity) == 0
         if i % 100 == 0:
             known.update(now_ns, mid)
+            before = allocated()
             code.estimate.call(*records, by_code.blending, now_ns, mid, by_code.estimates)
+            in_calls += allocated() - before
             assert by_code.estimates.tobytes() == known.estimates.tobytes()
     assert by_code.volatility.tobytes() == known.volatility.tobytes()
     assert by_code.intensity.tobytes() == known.intensity.tobytes()
     assert np.all(known.estimates["weight_hours"] > 0)
+    assert in_calls == 0

@@ -1,9 +1,12 @@
 """Models and estimates called by address: the formulas to the last bit, exceptions, numbers that are none, leaks."""
 
+import importlib
 import math
+import sys
 from pathlib import Path
 
 import numba
+import numba.experimental
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -373,6 +376,36 @@ def test_no_function_is_compiled_with_fastmath():
     reached = Relinked([*MODELS.values(), *(function for function, _ in FUNCTIONS.values())])
     assert len(reached.functions) > 30
     assert not any(dispatcher.targetoptions.get("fastmath") for dispatcher in [*DISPATCHERS, *reached.dispatchers])
+
+
+FORMULAS = {
+    "inner": "def deep(x):\n    return x + 1.0\n",
+    "vectorised": (
+        "import numba\nfrom inner import deep\n\nd = numba.njit(deep)\n\n@numba.vectorize\ndef f(x):\n    return d(x)\n"
+    ),
+    "of_class": (
+        "import numba\nfrom inner import deep\n\n"
+        "d = numba.njit(deep)\n\n@numba.experimental.jitclass([('a', numba.float64)])\nclass f:\n"
+        "    def __init__(self, a):\n        self.a = d(a)\n"
+    ),
+    "as_tuple": "import typing\nimport inner\n\nclass f(typing.NamedTuple):\n    a: float\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["vectorised", "of_class", "as_tuple"])
+def test_an_edit_behind_what_is_not_a_function_changes_the_key_too(kind, tmp_path, monkeypatch):
+    for name, text in FORMULAS.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(kind)
+    scope = {"f": module.f, "__name__": "mine"}
+    exec("def quote(x, out):\n    f(x.fair)\n", scope)
+    before = Relinked([scope["quote"]]).key
+    assert Relinked([scope["quote"]]).key == before
+    (tmp_path / "inner.py").write_text("def deep(x):\n    return x + 2.0\n")
+    assert Relinked([scope["quote"]]).key != before
+    for name in FORMULAS:
+        sys.modules.pop(name, None)
 
 
 USED, UNUSED = 1.0, 2.0

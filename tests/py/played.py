@@ -138,7 +138,7 @@ def strategy_of(links, config, journal):
 
 def in_child(links, config, path, conn):
     """Take turns as they are asked for, in a process of its own."""
-    with Journal.open(path) as journal, journal.writer() as writer:
+    with Journal.open(path) as journal, journal.writer(drain=True) as writer:
         loop = strategy_of(links, config, writer)
         conn.send("ready")
         while (now_ns := conn.recv()) is not None:

@@ -36,7 +36,7 @@ def in_this_process(tape, settings, directory):
     """Play to a strategy of this thread, as --mode single does."""
     with (
         Journal.create(directory) as journal,
-        journal.writer() as writer,
+        journal.writer(drain=True) as writer,
         closing(Links.create(played.INSTRUMENT)) as links,
     ):
         loop = played.strategy_of(links, settings, writer)

@@ -93,6 +93,7 @@ class Relinked:
             options["boundscheck"] = True  # an index too large would write over what is not the model's
         self._note_file(python.__code__.co_filename)
         self._note(python.__qualname__.encode())
+        self._note_code(python.__code__)
         scope: dict[str, Any] = {"__name__": python.__module__, "__builtins__": __builtins__}
         closure = tuple(CellType() for _ in python.__closure__ or ())
         copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, closure)
@@ -121,6 +122,17 @@ class Relinked:
 
     def _note(self, what: bytes) -> None:
         self._digest.update(len(what).to_bytes(8, "little") + what)
+
+    def _note_code(self, code: CodeType) -> None:
+        """Take note of a function whose file does not tell it: one from a prompt, a notebook, a string."""
+        self._note(code.co_code)
+        self._note(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._note_code(constant)
+            else:
+                said = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+                self._note(repr(said).encode())
 
     def _note_module(self, name: str | None) -> None:
         """Take note of a module's file and of those it imports from: of a class it is not known what it calls."""

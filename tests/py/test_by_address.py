@@ -378,6 +378,25 @@ def test_no_function_is_compiled_with_fastmath():
     assert not any(dispatcher.targetoptions.get("fastmath") for dispatcher in [*DISPATCHERS, *reached.dispatchers])
 
 
+def test_functions_from_a_prompt_are_told_apart_by_their_code():
+    made = []
+    for shift in ("1.0", "2.0", "1.0"):
+        scope = {"__name__": "__main__"}
+        source = f"def quote(x, out):\n    out.n_bids = 1\n    out.bid_price[0] = x.fair - {shift}\n"
+        exec(compile(source, "<stdin>", "exec"), scope)
+        made.append(compile_model(scope["quote"]))
+    assert [61_700.0 - answer(model).bid_price[0] for model in made] == [1.0, 2.0, 1.0]
+    assert not any(model.from_cache for model in made)
+
+
+def test_a_lambda_is_a_function():
+    assert answer(compile_model(lambda x, out: beyond_nothing(x, out))).n_bids == 3
+
+
+def beyond_nothing(x, out):
+    out.n_bids = 3
+
+
 FORMULAS = {
     "inner": "def deep(x):\n    return x + 1.0\n",
     "vectorised": (

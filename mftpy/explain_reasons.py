@@ -18,7 +18,7 @@ def reasons_in_words(row: Any, settings: dict[str, Any]) -> list[str]:
     ----------
     row : numpy.void of DECISION
     settings : dict
-        `mftpy.journals.Meta.settings`.
+        `mftpy.journal_meta.Meta.settings`.
     """
     reasons = Reason(int(row["reasons"]))
     said = [_SENTENCES[reason](row, settings) for reason in Reason if reason and reason in reasons]

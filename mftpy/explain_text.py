@@ -90,7 +90,7 @@ def as_text(row: Any, run: Any, actions: Any, standing: int | None) -> str:
     Parameters
     ----------
     row : numpy.void of DECISION
-    run : mftpy.journals.Meta
+    run : mftpy.journal_meta.Meta
     actions : sequence of numpy.void of ACTION
         What execution did about it, in order.
     standing : int or None
@@ -320,7 +320,7 @@ def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> 
     client_order_id : int
     actions : sequence of numpy.void of ACTION
         What changed this order, in order.
-    run : mftpy.journals.Meta
+    run : mftpy.journal_meta.Meta
     kept : set of int
         Numbers of the decisions that follow; the others are not kept any more.
     """

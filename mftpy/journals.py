@@ -11,18 +11,15 @@ That nothing can be kept never stops quoting: it is told once, and what was not 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Final, NamedTuple, TypeAlias
 
 from mftcore import (
     Journal,
+    JournalDiskError,
     JournalDrainer,
     JournalWriter,
     MftError,
@@ -31,15 +28,10 @@ from mftcore import (
     RoleTaken,
     inspect_segment,
 )
-from mftpy.decisions import ACTION, DECISION
-from mftpy.errors import InputFileError
+from mftpy.journal_meta import ACTIONS, DECISIONS, NAMES, Meta
 from mftpy.links import Instrument
 from mftpy.settings import Config
 
-DECISIONS: Final = "decisions"
-ACTIONS: Final = "actions"
-NAMES: Final = (DECISIONS, ACTIONS)
-RECORDS: Final = {DECISIONS: DECISION, ACTIONS: ACTION}
 MEMORY_BYTES: Final = {DECISIONS: 1 << 23, ACTIONS: 1 << 20}
 """What may be appended before it is on disk: 3,600 decisions and 10,000 actions."""
 
@@ -50,8 +42,11 @@ ACTIONS_SHARE: Final = 16
 FILES: Final = 16
 LARGEST_FILE: Final = 8 * MIB
 MOST_FILES: Final = 1024
-LONGEST_NAME: Final = 200
 LOOK_NS: Final = 1_000_000_000
+LONGEST_CLOSE_S: Final = 2.0
+POLL_S: Final = 0.02
+
+Gone: TypeAlias = Callable[[], bool]
 
 
 class Kept(NamedTuple):
@@ -72,16 +67,6 @@ class Kept(NamedTuple):
     undrained_bytes: int
 
 
-def record_text(dtype: np.dtype[Any]) -> str:
-    """Return names, types and shapes of a record's members, in order: two versions of a record differ in it."""
-    parts = []
-    for name in dtype.names or ():
-        base, shape = dtype[name].subdtype or (dtype[name], ())
-        kind = f"({record_text(base)})" if base.names else base.str[1:]
-        parts.append(f"{name}:{kind}" + "".join(f"[{length}]" for length in shape))
-    return " ".join(parts)
-
-
 def sizes(total_mib: int, name: str) -> tuple[int, int]:
     """Return the bytes of a file and how many are kept, so that both journals together stay within `total_mib`.
 
@@ -92,84 +77,6 @@ def sizes(total_mib: int, name: str) -> tuple[int, int]:
         share = total_mib * MIB - share
     file_bytes = max(min(share // FILES, LARGEST_FILE), share // MOST_FILES) // 4096 * 4096
     return file_bytes, share // file_bytes - 1
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What a journal says of its run, in its first page.
-
-    Attributes
-    ----------
-    run_id, instance, instrument, model : str
-    tick_size, lot_size : float
-    wall_minus_monotonic_ns : int
-        Added to a time of CLOCK_MONOTONIC it gives nanoseconds since 1970, by the clocks at the start of the run.
-    settings : dict
-        What the sentences about a refusal compare with: the settings of quoting, and some of the limits.
-    record : str
-        `record_text` of the journal's records.
-    """
-
-    run_id: str
-    instance: str
-    instrument: str
-    model: str
-    tick_size: float
-    lot_size: float
-    wall_minus_monotonic_ns: int
-    settings: dict[str, Any]
-    record: str
-
-    @classmethod
-    def of(cls, config: Config, instrument: Instrument, run_id: str, name: str) -> Meta:
-        """Describe a run that begins now."""
-        settings = asdict(config.quoting) | {
-            "stale_feed_s": config.limits.stale_feed_s,
-            "frozen_book_s": config.limits.frozen_book_s,
-            "frozen_book_bps": config.limits.frozen_book_bps,
-            "failures_to_reducing": config.model.failures_to_reducing,
-        }
-        return cls(
-            run_id=run_id,
-            instance=config.venue.instance,
-            instrument=instrument.name,
-            model=config.model.name[:LONGEST_NAME],
-            tick_size=instrument.tick_size,
-            lot_size=instrument.lot_size,
-            wall_minus_monotonic_ns=time.time_ns() - time.monotonic_ns(),
-            settings=settings,
-            record=record_text(RECORDS[name]),
-        )
-
-    @property
-    def text(self) -> str:
-        """As it stands in a journal."""
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def read(cls, journal: Journal, name: str) -> Meta:
-        """Return what a journal says of its run.
-
-        Raises
-        ------
-        InputFileError
-            It is no journal of a run of ours, or one of another version.
-        """
-        try:
-            found = cls(**json.loads(journal.meta))
-            numbers = float(found.tick_size), float(found.lot_size), int(found.wall_minus_monotonic_ns)
-        except (ValueError, TypeError) as error:
-            raise InputFileError(f"{journal.path} is a journal, but none of a run of mftpy") from error
-        if (
-            found.record != record_text(RECORDS[name])
-            or not min(numbers[:2]) > 0
-            or not isinstance(found.settings, dict)
-        ):
-            raise InputFileError(
-                f"the records of {journal.path} are those of another version of mftpy: read them with the version that "
-                f"wrote them (run {found.run_id})"
-            )
-        return found
 
 
 class RunJournals:
@@ -376,25 +283,50 @@ def open_writer(directory: str, name: str, warn: Callable[[str], None]) -> Journ
         return None
 
 
-def close_writer(writer: JournalWriter | None, directory: str, name: str, warn: Callable[[str], None]) -> None:
-    """Give a writing end back; if the supervisor, which drains, is gone, bring the rest to disk first."""
-    if writer is None:
-        return
+def close_writer(writer: JournalWriter, directory: str, name: str, warn: Callable[[str], None], gone: Gone) -> None:
+    """Give a writing end back, when all is on disk; if the supervisor, which drains, is gone, bring it there ourselves.
+
+    Parameters
+    ----------
+    writer : JournalWriter
+    directory, name, warn
+        As of `open_writer`.
+    gone : callable
+        True when the supervisor has gone. It may be seen to have, its pipe being closed, before its end is complete and
+        its role as drainer free.
+    """
+    deadline = time.monotonic() + LONGEST_CLOSE_S
     try:
-        if writer.undrained_bytes and not writer.drainer_alive:
-            with Journal.open(Path(directory) / name) as journal, journal.drainer() as drainer:
-                while drainer.drain():
-                    pass
-        writer.close()
+        while (supervisor_gone := gone()) or writer.undrained_bytes:
+            if not writer.drainer_alive:
+                with Journal.open(Path(directory) / name) as journal, journal.drainer() as drainer:
+                    while drainer.drain():
+                        pass
+                break
+            if time.monotonic() > deadline:
+                break
+            if supervisor_gone:
+                time.sleep(POLL_S)
+            else:
+                writer.flush(POLL_S)
+    except JournalDiskError:
+        pass  # the supervisor has told, or is gone with whoever would be told; it stays in memory for `finish`
     except MftError as error:
         warn(f"not all {name} of this run are on disk: {error}")
+    writer.close()
 
 
 @contextlib.contextmanager
-def writing(directory: str, name: str, warn: Callable[[str], None]) -> Iterator[JournalWriter | None]:
-    """Hold the writing end of a journal of this run, as `open_writer`, until the block ends in whichever way."""
+def writing(
+    directory: str, name: str, warn: Callable[[str], None], gone: Gone = lambda: False
+) -> Iterator[JournalWriter | None]:
+    """Hold the writing end of a journal of this run, as `open_writer`, until the block ends in whichever way.
+
+    The other parameters are those of `close_writer`.
+    """
     writer = open_writer(directory, name, warn)
     try:
         yield writer
     finally:
-        close_writer(writer, directory, name, warn)
+        if writer is not None:
+            close_writer(writer, directory, name, warn, gone)

@@ -18,7 +18,7 @@ from mftpy import journals
 from mftpy.decisions import ACTION, DECISION, Outcome
 from mftpy.errors import ConfigError, InputFileError
 from mftpy.instance import noted_run, noted_runs, state_directory
-from mftpy.journals import ACTIONS, DECISIONS, Meta
+from mftpy.journal_meta import ACTIONS, DECISIONS, Meta
 
 CHUNK: Final = 512
 _LEFT_ALONE: Final = [

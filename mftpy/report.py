@@ -12,7 +12,7 @@ import msgspec
 
 from mftpy.errors import ResourceError
 from mftpy.execution.position import Waterfall
-from mftpy.journals import DECISIONS
+from mftpy.journal_meta import DECISIONS
 from mftpy.links import PROCESSES
 from mftpy.processes.jobs import Placement
 from mftpy.settings import Config

@@ -90,6 +90,10 @@ class Child:
         """True when the supervisor's end of the pipe was closed."""
         return self._orphaned
 
+    def supervisor_gone(self) -> bool:
+        """Look whether the supervisor's end of the pipe was closed; `orphaned` tells what was seen last."""
+        return self._orphaned or self._supervisor_gone()
+
     def send(self, kind: str, *values: Any) -> None:
         """Tell the supervisor something rare: ``warning``, ``error``."""
         try:

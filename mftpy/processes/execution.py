@@ -15,7 +15,8 @@ from mftpy.execution.actions_kept import ActionsKept
 from mftpy.execution.desk import Desk
 from mftpy.execution.limits import limits_of
 from mftpy.execution.slots import Action, Kind
-from mftpy.journals import ACTIONS, writing
+from mftpy.journal_meta import ACTIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
@@ -481,7 +482,7 @@ def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> 
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        with writing(job.journals, ACTIONS, partial(child.send, "warning")) as journal:
+        with writing(job.journals, ACTIONS, partial(child.send, "warning"), child.supervisor_gone) as journal:
             _loop(links, job, credentials, child, journal)
 
     run_child(

@@ -13,7 +13,8 @@ from typing import Final
 
 from mftcore import JournalWriter
 from mftpy.errors import MftpyError
-from mftpy.journals import ACTIONS, DECISIONS, writing
+from mftpy.journal_meta import ACTIONS, DECISIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.execution import Executor
@@ -82,8 +83,11 @@ def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> 
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        warn = partial(child.send, "warning")
-        with writing(job.journals, DECISIONS, warn) as decisions, writing(job.journals, ACTIONS, warn) as actions:
+        warn, gone = partial(child.send, "warning"), child.supervisor_gone
+        with (
+            writing(job.journals, DECISIONS, warn, gone) as decisions,
+            writing(job.journals, ACTIONS, warn, gone) as actions,
+        ):
             _loop(links, job, credentials, child, decisions, actions)
 
     run_child(

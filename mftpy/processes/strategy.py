@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mftcore import JournalWriter, SeqlockWriter
-from mftpy.journals import DECISIONS, writing
+from mftpy.journal_meta import DECISIONS
+from mftpy.journals import writing
 from mftpy.links import Links
 from mftpy.model.compiled import cache_note
 from mftpy.model.estimator import Estimator
@@ -186,7 +187,7 @@ def main(links: Links, job: Job, conn: Connection) -> None:
     """Run the process; the target that the supervisor starts."""
 
     def body(child: Child) -> None:
-        with writing(job.journals, DECISIONS, partial(child.send, "warning")) as journal:
+        with writing(job.journals, DECISIONS, partial(child.send, "warning"), child.supervisor_gone) as journal:
             strategy = _loop(links, job, child, journal)
         if not strategy.stop_loading():
             _end_while_compiling(child)

@@ -6,7 +6,7 @@ import random
 import numpy as np
 
 from mftcore import Journal, JournalFull
-from mftpy import journals
+from mftpy import journal_meta
 from mftpy.config import load
 from mftpy.decisions import ACTION, DECISION, Clamp, FairSource
 from mftpy.links import Instrument
@@ -98,8 +98,8 @@ def action(decision_id, outcome, time_ns, **members):
 
 def kept_run(directory, decisions, actions=(), run_id="20260131T120000Z-1", file_bytes=1 << 18):
     """Write the journals of a finished run."""
-    for name, rows in ((journals.DECISIONS, decisions), (journals.ACTIONS, actions)):
-        meta = journals.Meta.of(load(None), INSTRUMENT, run_id, name)
+    for name, rows in ((journal_meta.DECISIONS, decisions), (journal_meta.ACTIONS, actions)):
+        meta = journal_meta.Meta.of(load(None), INSTRUMENT, run_id, name)
         with (
             Journal.create(directory / name, meta=meta.text, memory_bytes=1 << 16, file_bytes=file_bytes) as journal,
             journal.writer(drain=True) as writer,

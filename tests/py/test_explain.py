@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mftcore import BOOK_RESYNCING, BOOK_STALE
-from mftpy import explain, explain_reasons, explain_text, journals
+from mftpy import explain, explain_reasons, explain_text, journal_meta
 from mftpy.config import load
 from mftpy.decisions import DECISION, Clamp, FairSource, Outcome
 from mftpy.model.avellaneda_stoikov import Refusal
@@ -29,7 +29,7 @@ from tests.py.made_decisions import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-META = journals.Meta.of(load(None), INSTRUMENT, "20260131T120000Z-1", journals.DECISIONS)
+META = journal_meta.Meta.of(load(None), INSTRUMENT, "20260131T120000Z-1", journal_meta.DECISIONS)
 CELL = re.compile(r"[+-]?[\d,]+\.\d{3}")
 
 

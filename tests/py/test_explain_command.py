@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mftcore import Journal
-from mftpy import cli, journals
+from mftpy import cli, journal_meta
 from mftpy.config import load
 from mftpy.decisions import Outcome
 from mftpy.instance import InstanceLock
@@ -99,7 +99,7 @@ def test_a_time_that_is_none_or_too_early_is_refused_in_a_sentence(run, capsys, 
 
 
 def test_a_time_of_day_in_a_run_over_midnight_is_the_one_within_the_run(tmp_path, capsys):
-    meta = journals.Meta.of(load(None), INSTRUMENT, "1", journals.DECISIONS)
+    meta = journal_meta.Meta.of(load(None), INSTRUMENT, "1", journal_meta.DECISIONS)
     tomorrow = (datetime.now() + timedelta(days=1)).replace(hour=23, minute=59, second=50, microsecond=0)
     start_ns = round(tomorrow.timestamp()) * 10**9 - meta.wall_minus_monotonic_ns
     rows = [plain_decision(number, decided_ns=start_ns + number * 2000 * MS) for number in range(1, 11)]

@@ -14,18 +14,16 @@ from mftcore import Journal, JournalFull, segments
 from mftpy.config import load
 from mftpy.decisions import ACTION, DECISION
 from mftpy.errors import InputFileError
+from mftpy.journal_meta import ACTIONS, DECISIONS, NAMES, Meta
 from mftpy.journals import (
-    ACTIONS,
-    DECISIONS,
     MIB,
-    NAMES,
-    Meta,
     RunJournals,
     close_writer,
     finish,
     open_writer,
     remove_oldest,
     sizes,
+    writing,
 )
 from tests.core.test_journal_disk import in_small_disk
 from tests.py.made_decisions import INSTRUMENT, plain_decision
@@ -35,7 +33,8 @@ PATIENCE_S = 60
 
 CHILD = """
 import os, sys
-from mftpy.journals import DECISIONS, close_writer, open_writer
+from mftpy.journal_meta import DECISIONS
+from mftpy.journals import close_writer, open_writer
 from tests.py.made_decisions import plain_decision
 directory, count, end = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 writer = open_writer(directory, DECISIONS, lambda said: sys.exit(said))
@@ -43,7 +42,7 @@ for number in range(1, count + 1):
     writer.append(1, plain_decision(number).tobytes())
 print("appended", flush=True)
 sys.stdin.readline()
-close_writer(writer, directory, DECISIONS, sys.exit)
+close_writer(writer, directory, DECISIONS, sys.exit, lambda: False)
 """
 
 
@@ -143,10 +142,32 @@ def test_when_the_supervisor_is_killed_a_child_that_ends_in_order_keeps_all_by_i
     kill(parent)
     actions.append(1, np.zeros(1, ACTION).tobytes())  # nobody drains
     assert actions.undrained_bytes > 0
-    close_writer(actions, str(tmp_path), ACTIONS, warn)
+    close_writer(actions, str(tmp_path), ACTIONS, warn, lambda: True)
     assert end(writing) == 0
     assert numbers(tmp_path) == [1]
     assert live(tmp_path) == []
+
+
+def test_a_child_that_sees_the_supervisor_gone_before_its_end_is_complete_waits_for_that(tmp_path):
+    parent = supervisor(tmp_path)
+    with Journal.open(tmp_path / ACTIONS) as journal:
+        actions = journal.writer()
+    looks = []
+
+    def gone():
+        if len(looks) == 3:  # until then its role as drainer is not free
+            kill(parent)
+        looks.append(1)
+        return True
+
+    close_writer(actions, str(tmp_path), ACTIONS, warn, gone)
+    assert len(looks) > 3
+    assert [name for name in live(tmp_path) if name == journal_memory(tmp_path, ACTIONS)] == []
+
+
+def journal_memory(directory, name):
+    with Journal.open(directory / name) as journal:
+        return journal.memory_name
 
 
 def test_when_all_are_killed_the_next_start_brings_the_rest_to_disk(tmp_path):
@@ -166,7 +187,7 @@ def test_finishing_leaves_a_run_that_goes_on_alone(tmp_path):
     writer = open_writer(kept.path, DECISIONS, warn)
     finish(tmp_path)
     writer.append(1, plain_decision(1).tobytes())
-    close_writer(writer, kept.path, DECISIONS, warn)
+    close_writer(writer, kept.path, DECISIONS, warn, lambda: False)
     assert kept.close()[DECISIONS].records == 1
 
 
@@ -207,7 +228,8 @@ def test_a_place_that_is_no_directory_is_told_once_and_the_run_goes_on(tmp_path)
     assert kept.path == ""
     assert len(kept.warnings) == 1
     assert open_writer(kept.path, DECISIONS, warn) is None
-    close_writer(None, kept.path, DECISIONS, warn)
+    with writing(kept.path, DECISIONS, warn) as writer:
+        assert writer is None
     assert (tmp_path / DECISIONS).read_text(encoding="utf-8") == "a file of the user's"
 
 
@@ -216,7 +238,8 @@ import sys, time
 from pathlib import Path
 from mftcore import Journal, JournalFull
 from mftpy.config import load
-from mftpy.journals import ACTIONS, DECISIONS, RunJournals, close_writer, finish, open_writer
+from mftpy.journal_meta import ACTIONS, DECISIONS
+from mftpy.journals import RunJournals, close_writer, finish, open_writer
 from tests.py.made_decisions import INSTRUMENT, plain_decision
 place = Path(sys.argv[1])
 kept = RunJournals.create(place, load(None, {"output.decisions_mb": 16}), INSTRUMENT, "1")
@@ -241,7 +264,7 @@ while not kept.warnings and time.monotonic() < deadline:
     kept.look()
 kept.look()
 assert len(kept.warnings) == 1 and "No space left" in kept.warnings[0], kept.warnings
-close_writer(writer, kept.path, DECISIONS, said.append)
+close_writer(writer, kept.path, DECISIONS, said.append, lambda: False)
 ended = kept.close()[DECISIONS]
 assert ended.refused == 10 and ended.undrained_bytes > 0 and len(kept.warnings) == 1, (ended, kept.warnings)
 assert ended.records == appended, (ended, appended)
@@ -281,7 +304,7 @@ def test_retention_removes_the_oldest_and_never_exceeds_the_bound(tmp_path):
                 break
             except JournalFull:
                 writer.flush()
-    close_writer(writer, kept.path, DECISIONS, warn)
+    close_writer(writer, kept.path, DECISIONS, warn, lambda: False)
     kept.close()
     found = numbers(tmp_path)
     assert found == list(range(found[0], 9001))

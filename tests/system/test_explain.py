@@ -10,7 +10,7 @@ from fractions import Fraction
 import psutil
 
 from mftcore import Journal, segments
-from mftpy.journals import NAMES
+from mftpy.journal_meta import NAMES
 from tests.py.test_explain import adds_up
 from tests.py.test_explain_command import which
 from tests.system.conftest import PATIENCE_S, ROOT

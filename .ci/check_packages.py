@@ -28,7 +28,10 @@ def main() -> int:
         in_wheel = set(archive.namelist())
     compiled = [f"{stem}.cpython" for stem in stems]
     typed = [f"{stem}{end}" for stem in stems for end in (".pxd", ".pyi")]
-    absent += missing(in_wheel, [*typed, *headers, "mftcore/__init__.pxd", "mftcore/py.typed", "mftpy/py.typed"])
+    absent += missing(
+        in_wheel,
+        [*typed, *headers, "mftcore/__init__.pxd", "mftpy/strategy/__init__.pxd", "mftcore/py.typed", "mftpy/py.typed"],
+    )
     absent += [
         stem for stem in compiled if not any(name.startswith(stem) and name.endswith(".so") for name in in_wheel)
     ]

@@ -7,9 +7,10 @@ from pathlib import Path
 KEYS = {
     "run_id", "network", "instrument", "model", "flow", "seed", "duration_s", "wait_mode", "cores", "book_updates",
     "trades_seen", "quotes_decided", "decisions_kept", "decisions_not_kept", "decisions_by_reason", "estimates",
-    "orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "mode", "throttled", "fills", "position_lots", "position_exchange_lots", "orders_left_open", "realised_pnl",
-    "unrealised_pnl", "fees", "funding", "equity_start", "equity_end", "cash_difference", "recv_to_send_ns",
-    "processes", "errors", "warnings",
+    "orders_inserted", "orders_amended", "orders_cancelled", "orders_rejected", "mode", "throttled", "fills",
+    "position_lots", "position_exchange_lots", "orders_left_open", "realised_pnl", "unrealised_pnl", "fees",
+    "funding", "equity_start", "equity_end", "cash_difference", "recv_to_send_ns", "processes", "errors",
+    "warnings",
 }  # fmt: skip
 
 

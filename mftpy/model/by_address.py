@@ -8,6 +8,7 @@ raised an exception; what is in `out` is then to be ignored. It takes no lock an
 from __future__ import annotations
 
 import ctypes
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -178,7 +179,8 @@ def by_address(
     """
     names = [f"a{i}" for i in range(len(parameters))]
     passed = [_passed(name, parameter) for name, parameter in zip(names, parameters, strict=True)]
-    symbol = f"guard_{dispatcher.py_func.__name__}_{key:x}"  # one of its own: there may be two versions in a process
+    # a name of its own: there may be two versions in a process; a lambda's is none
+    symbol = f"guard_{re.sub(r'[^0-9A-Za-z_]', '_', dispatcher.py_func.__name__)}_{key:x}"
     source = (
         f"def make(sources):\n"
         f"    def {symbol}({', '.join(names)}):\n"

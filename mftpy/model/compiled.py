@@ -53,15 +53,6 @@ def cache_note() -> str:
     )
 
 
-def compilations() -> int:
-    """Return how many signatures are compiled or loaded, plus how many were not in the cache.
-
-    Over all functions of the package. Constant once everything has been called with the types it is used with: a rise
-    afterwards means that something compiled, or looked for its code on disk, in the hot loop.
-    """
-    return sum(len(d.signatures) + sum(d.stats.cache_misses.values()) for d in DISPATCHERS)
-
-
 def sources_key(*modules: ModuleType) -> int:
     """Return a number that changes with the source text of these modules.
 

@@ -9,24 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mftpy.errors import ConfigError
-from mftpy.model import intensity, volatility
+from mftpy.model import volatility
 from mftpy.model.estimate import (
     BLENDING,
     ESTIMATE,
     NAMES,
     Doubt,
     Standing,
-    doubted,
     estimate,
-    fill_rate,
-    put,
-    put_intensity,
-    put_sigma,
-    standing_of,
 )
 from mftpy.model.intensity import INTENSITY, OBSERVING, observe_mid, observe_print, unwatch
-from mftpy.model.intensity_fit import density_slopes, estimate_intensity, exposure
-from mftpy.model.volatility import SAMPLING, VOLATILITY, estimate_sigma, sample_mid
+from mftpy.model.volatility import SAMPLING, VOLATILITY, sample_mid
 from mftpy.settings import Estimation
 from mftpy.settings_quoting import contradiction
 
@@ -129,32 +122,3 @@ class Estimator:
                 f"{row['effective']:.0f} in {row['weight_hours']:.2g} h"
             )
         return lines
-
-
-def compile_all() -> None:
-    """Call every compiled function of the estimates once with the types of the loop, also those called by others."""
-    estimator = Estimator(Estimation(), 0.1)
-    state, rule = estimator.intensity, estimator.observing
-    estimator.on_mid(0, 61_700.0)
-    estimator.on_print(1, 61_702.0, 1.0, 1)
-    estimator.on_mid(2_000_000_000, 61_701.0)
-    estimator.update(2_000_000_000, 61_701.0)
-    estimator.restart()
-    volatility.usable_price(1.0)
-    estimate_sigma(estimator.volatility, estimator.sampling, 0, 1.0, 1.0)
-    intensity.usable_price(1.0)
-    intensity.first_level(0, 61_700.0, 1.0, 0.1)
-    intensity.range_from(rule, 0, 61_700.0)
-    intensity.open_interval(state, rule, 0)
-    intensity.weight_at(state, rule, 0)
-    intensity.bin_of(1.0, 3.0)
-    intensity.count_side(state, rule, 0, 0.0)
-    intensity.advance(state, rule, 0)
-    density_slopes(1.5, 0.01)
-    exposure(state, 0, 1.5, 1.0, 0.15, 0.1, 1.0, 0.15)
-    estimate_intensity(state, rule, 0, 0, 61_700.0, 0.55, 1.5, 360.0, 0.0)
-    out = estimator.estimates
-    put(out, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, standing_of(doubted(0.0, 0, 0, 0.0, 0.0)))
-    put_sigma(estimator.volatility, estimator.sampling, estimator.blending, 0, 61_700.0, out)
-    put_intensity(state, rule, estimator.blending, 0, 0, 61_700.0, out)
-    fill_rate(out, 0, 1.0)

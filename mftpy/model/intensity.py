@@ -154,8 +154,8 @@ def weight_at(state: NDArray[np.void], observing: NDArray[np.void], at_ns: int) 
     row = state[0]
     doublings = 1e-9 * (at_ns - row.landmark_ns) / observing[0].half_life_s
     if doublings <= _MOST_DOUBLINGS:
-        return math.exp2(doublings)
-    kept = math.exp2(-doublings)
+        return float(2.0**doublings)
+    kept = 2.0**-doublings
     for side in range(2):
         row.quiet[side] *= kept
         row.quiet_from[side] *= kept

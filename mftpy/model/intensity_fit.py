@@ -164,7 +164,7 @@ def _make_estimate_intensity(sources: int) -> Any:
         if not usable_price(mid):
             return nothing
         interval_s = 1e-9 * rule.requote_ns
-        kept = math.exp2(-1e-9 * (now_ns - row.landmark_ns) / rule.half_life_s)
+        kept = 2.0 ** (-1e-9 * (now_ns - row.landmark_ns) / rule.half_life_s)
         if not (kept > 0.0 and math.isfinite(kept)):
             kept = 0.0
         weight_s = kept * row.watched[side] * interval_s

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numba.extending import is_jitted
+from numba.np.ufunc.dufunc import DUFunc
 
 _KNOWN_TO_NUMBA: Final = frozenset(sys.stdlib_module_names) | {"numpy", "numba", "llvmlite"}
 _njit: Final[Any] = njit  # the two options below are not in its declared type
@@ -50,6 +51,7 @@ class Relinked:
     def __init__(self, functions: Sequence[Any], *callers: Path) -> None:
         self._digest = hashlib.sha256()
         self._files: set[str] = set()
+        self._modules: set[str] = set()
         self._copies: dict[int, Any] = {}
         self._kept: list[Any] = []  # the originals, so that no id is used twice
         self.functions: list[FunctionType] = []
@@ -70,6 +72,9 @@ class Relinked:
             self._note(f"{value.dtype}{value.shape}".encode() + value.tobytes())
         elif isinstance(value, (type, BuiltinFunctionType)) or is_jitted(value):
             self._note_module(getattr(value, "__module__", None))
+        elif isinstance(value, DUFunc):  # of `numba.vectorize`: it stays what it is
+            made: Any = value
+            self._copy_function(made._dispatcher.py_func)
         else:
             self._note(repr(value).encode())
             self._note_module(type(value).__module__)
@@ -88,6 +93,7 @@ class Relinked:
             options["boundscheck"] = True  # an index too large would write over what is not the model's
         self._note_file(python.__code__.co_filename)
         self._note(python.__qualname__.encode())
+        self._note_code(python.__code__)
         scope: dict[str, Any] = {"__name__": python.__module__, "__builtins__": __builtins__}
         closure = tuple(CellType() for _ in python.__closure__ or ())
         copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, closure)
@@ -117,9 +123,28 @@ class Relinked:
     def _note(self, what: bytes) -> None:
         self._digest.update(len(what).to_bytes(8, "little") + what)
 
+    def _note_code(self, code: CodeType) -> None:
+        """Take note of a function whose file does not tell it: one from a prompt, a notebook, a string."""
+        self._note(code.co_code)
+        self._note(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._note_code(constant)
+            else:
+                said = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+                self._note(repr(said).encode())
+
     def _note_module(self, name: str | None) -> None:
-        if name is not None and not _known(name):
-            self._note_file(getattr(sys.modules.get(name), "__file__", None) or name)
+        """Take note of a module's file and of those it imports from: of a class it is not known what it calls."""
+        if name is None or _known(name) or name in self._modules:
+            return
+        self._modules.add(name)
+        module = sys.modules.get(name)
+        self._note_file(getattr(module, "__file__", None) or name)
+        for value in list(vars(module).values()) if module else ():
+            other = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(other, str):
+                self._note_module(other)
 
     def _note_file(self, name: str) -> None:
         if name not in self._files:

@@ -132,7 +132,7 @@ def sample_mid(state: NDArray[np.void], sampling: NDArray[np.void], now_ns: int,
     steps = (now_ns - row.sample_ns) // rule.step_ns
     if steps > 0:
         ended_ns = row.sample_ns + steps * rule.step_ns
-        kept = math.exp2(-1e-9 * (ended_ns - row.aged_ns) / rule.half_life_s)
+        kept = 2.0 ** (-1e-9 * (ended_ns - row.aged_ns) / rule.half_life_s)
         dt = 1e-9 * (ended_ns - row.sample_ns)
         dp2 = (row.newest - row.price) * (row.newest - row.price)
         row.sum_dp2 = kept * row.sum_dp2 + dp2
@@ -166,7 +166,7 @@ def estimate_sigma(
     """
     row = state[0]
     rule = sampling[0]
-    kept = math.exp2(-1e-9 * max(0, now_ns - row.aged_ns) / rule.half_life_s)
+    kept = 2.0 ** (-1e-9 * max(0, now_ns - row.aged_ns) / rule.half_life_s)
     weight_s = kept * row.sum_dt
     effective = 0.0
     if row.sum_dt2 > 0.0:

@@ -46,8 +46,10 @@ cdef class Quoter:
     # private
     cdef model_t model
     cdef object kept_alive              # whatever owns the code behind `model`
-    cdef object bids_array
+    cdef object bids_array              # those of Python, and where their levels lie
     cdef object asks_array
+    cdef const mft_level_t *bids_found
+    cdef const mft_level_t *asks_found
     cdef int64_t length_bids
     cdef int64_t length_asks
     cdef const mft_level_t *bids

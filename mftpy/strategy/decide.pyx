@@ -127,7 +127,7 @@ cdef class Quoter:
         stamp.published_ns = now_ns if published_ns is None else published_ns
         stamp.state = state
         stamp.writer_alive = writer_alive
-        self.observe_book_c(self.bids, min(<int64_t>n_bids, self.length_bids), self.asks,
+        self.observe_book_c(self.bids_found, min(<int64_t>n_bids, self.length_bids), self.asks_found,
                             min(<int64_t>n_asks, self.length_asks), &stamp, now_ns)
 
     def decide(self, now_ns):
@@ -155,10 +155,10 @@ cdef class Quoter:
     cdef int take_book(self, object bids, object asks) except -1:
         """Find the levels in two arrays; those of the last call are known already."""
         if bids is not self.bids_array:
-            self.bids = levels_in(bids)
+            self.bids_found = levels_in(bids)
             self.bids_array, self.length_bids = bids, len(bids)
         if asks is not self.asks_array:
-            self.asks = levels_in(asks)
+            self.asks_found = levels_in(asks)
             self.asks_array, self.length_asks = asks, len(asks)
         return 0
 

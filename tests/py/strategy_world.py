@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+import warnings
 from contextlib import contextmanager
 from functools import cache
 
@@ -136,7 +137,10 @@ def forked(target, *args):
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(*args, theirs), daemon=True)
-    process.start()
+    with warnings.catch_warnings():
+        # numerical libraries have threads here, which sleep: nothing of theirs is used in the child
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
     theirs.close()
     try:
         yield process, ours

@@ -1,13 +1,17 @@
 """Models and estimates called by address: the formulas to the last bit, exceptions, numbers that are none, leaks."""
 
+import importlib
 import math
+import sys
 from pathlib import Path
 
 import numba
+import numba.experimental
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 
 from mftpy.decisions import MODEL_INPUT, MODEL_OUTPUT
 from mftpy.model import avellaneda_stoikov, by_address, glft
@@ -374,6 +378,55 @@ def test_no_function_is_compiled_with_fastmath():
     assert not any(dispatcher.targetoptions.get("fastmath") for dispatcher in [*DISPATCHERS, *reached.dispatchers])
 
 
+def test_functions_from_a_prompt_are_told_apart_by_their_code():
+    made = []
+    for shift in ("1.0", "2.0", "1.0"):
+        scope = {"__name__": "__main__"}
+        source = f"def quote(x, out):\n    out.n_bids = 1\n    out.bid_price[0] = x.fair - {shift}\n"
+        exec(compile(source, "<stdin>", "exec"), scope)
+        made.append(compile_model(scope["quote"]))
+    assert [61_700.0 - answer(model).bid_price[0] for model in made] == [1.0, 2.0, 1.0]
+    assert not any(model.from_cache for model in made)
+
+
+def test_a_lambda_is_a_function():
+    assert answer(compile_model(lambda x, out: beyond_nothing(x, out))).n_bids == 3
+
+
+def beyond_nothing(x, out):
+    out.n_bids = 3
+
+
+FORMULAS = {
+    "inner": "def deep(x):\n    return x + 1.0\n",
+    "vectorised": (
+        "import numba\nfrom inner import deep\n\nd = numba.njit(deep)\n\n@numba.vectorize\ndef f(x):\n    return d(x)\n"
+    ),
+    "of_class": (
+        "import numba\nfrom inner import deep\n\n"
+        "d = numba.njit(deep)\n\n@numba.experimental.jitclass([('a', numba.float64)])\nclass f:\n"
+        "    def __init__(self, a):\n        self.a = d(a)\n"
+    ),
+    "as_tuple": "import typing\nimport inner\n\nclass f(typing.NamedTuple):\n    a: float\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["vectorised", "of_class", "as_tuple"])
+def test_an_edit_behind_what_is_not_a_function_changes_the_key_too(kind, tmp_path, monkeypatch):
+    for name, text in FORMULAS.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(kind)
+    scope = {"f": module.f, "__name__": "mine"}
+    exec("def quote(x, out):\n    f(x.fair)\n", scope)
+    before = Relinked([scope["quote"]]).key
+    assert Relinked([scope["quote"]]).key == before
+    (tmp_path / "inner.py").write_text("def deep(x):\n    return x + 2.0\n")
+    assert Relinked([scope["quote"]]).key != before
+    for name in FORMULAS:
+        sys.modules.pop(name, None)
+
+
 USED, UNUSED = 1.0, 2.0
 
 
@@ -392,8 +445,16 @@ def test_the_key_depends_on_the_constants_that_are_used_and_on_no_others(monkeyp
 # the estimates
 
 
-def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit():
-    code = compile_estimator()
+def allocated():
+    return rtsys.get_allocation_stats().alloc
+
+
+def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit_and_allocate_nothing():
+    _nrt_python.memsys_enable_stats()
+    before = allocated()
+    numba.njit(lambda: np.zeros(3))()
+    assert allocated() > before  # it would show
+    code, in_calls = compile_estimator(), 0
     settings = Estimation()
     known, by_code = Estimator(settings, 0.1), Estimator(settings, 0.1)
     rng = np.random.default_rng(7)
@@ -404,19 +465,26 @@ def test_the_estimates_by_address_are_those_of_the_estimator_to_the_last_bit():
         own_bid, own_ask = (mid - 10.0, mid + 10.0) if i % 3 else (0.0, 0.0)
         known.on_mid(now_ns, mid, own_bid, own_ask)
         records = by_code.volatility, by_code.sampling, by_code.intensity, by_code.observing
+        before = allocated()
         assert code.observe_mid.call(*records, now_ns, mid, own_bid, own_ask) == 0
+        in_calls += allocated() - before
         side = 1 if rng.random() < 0.5 else -1
         price, own, old = mid + side * float(rng.exponential(4.0)), bool(i % 11 == 0), bool(i % 17 == 0)
         known.on_print(now_ns, price, 0.1, side, own=own, in_snapshot=old)
         arguments = (now_ns, price, 0.1, side, int(own), int(old))
+        before = allocated()
         assert code.observe_print.call(by_code.intensity, by_code.observing, *arguments) == 0
+        in_calls += allocated() - before
         if i % 500 == 499:
             known.restart()
             assert code.restart.call(by_code.volatility, by_code.intensity) == 0
         if i % 100 == 0:
             known.update(now_ns, mid)
+            before = allocated()
             code.estimate.call(*records, by_code.blending, now_ns, mid, by_code.estimates)
+            in_calls += allocated() - before
             assert by_code.estimates.tobytes() == known.estimates.tobytes()
     assert by_code.volatility.tobytes() == known.volatility.tobytes()
     assert by_code.intensity.tobytes() == known.intensity.tobytes()
     assert np.all(known.estimates["weight_hours"] > 0)
+    assert in_calls == 0

@@ -1,15 +1,12 @@
-"""What the quotes are made with: priors, blending, bounds, standing, doubt, settings; nothing compiles in the loop."""
+"""What the quotes are made with: priors, blending, bounds, standing, doubt, settings."""
 
 import math
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
-from numba.core.runtime import _nrt_python
 
 from mftpy.errors import ConfigError
-from mftpy.model.compiled import DISPATCHERS, compilations
 from mftpy.model.estimate import (
     ASK_A,
     ASK_K,
@@ -20,19 +17,16 @@ from mftpy.model.estimate import (
     SIGMA,
     Doubt,
     Standing,
-    estimate,
     fill_rate,
 )
-from mftpy.model.estimator import Estimator, compile_all, parameters
-from mftpy.model.intensity import ASK, BID, BUY, SELL, observe_mid, observe_print
-from mftpy.model.volatility import sample_mid
+from mftpy.model.estimator import Estimator, parameters
+from mftpy.model.intensity import ASK, BID, BUY, SELL
 from mftpy.settings import Estimation
 
 S = 1_000_000_000
 MID = 61_700.0
 BP = MID * 1e-4
 ALL = range(5)
-MODULES = {"volatility", "intensity", "intensity_fit", "estimate"}
 
 
 def play(estimator, seconds, *, seed=1, sigma=8.0, a=0.55, k=0.25, start_ns=S, price=MID, both_sides=True):
@@ -301,50 +295,3 @@ def test_every_setting_reaches_the_estimates():
     for name, value in vars(settings).items():
         changed = type(value)(value * 1.25)
         assert [record.tobytes() for record in parameters(Estimation(**{name: changed}), 0.1)] != usual, name
-
-
-# compiled
-
-
-def test_it_is_called_from_nopython_code_and_nothing_compiles_or_is_allocated_afterwards():
-    compile_all()
-
-    @numba.njit(error_model="numpy")
-    def turn(volatility, sampling, intensity, observing, blending, out, n):
-        for i in range(n):
-            sample_mid(volatility, sampling, i * 50_000_000, 61_700.0 + i % 7)
-            observe_mid(intensity, observing, i * 50_000_000, 61_700.0 + i % 7, 61_690.0, 0.0)
-            observe_print(intensity, observing, i * 50_000_000 + 1, 61_705.0 + i % 5, 1.0, 1, 0, 0)
-            estimate(volatility, sampling, intensity, observing, blending, i * 50_000_000, 61_700.0, out)
-
-    @numba.njit
-    def counted():
-        return np.zeros(3)
-
-    one, other = Estimator(Estimation(), 0.1), Estimator(Estimation(), 0.1)
-    arguments = (one.volatility, one.sampling, one.intensity, one.observing, one.blending, one.estimates)
-    _nrt_python.memsys_enable_stats()
-    allocated = []
-    for n in (1, 1, 500):  # the first compiles
-        before = numba.core.runtime.rtsys.get_allocation_stats().alloc
-        turn(*arguments, n)
-        allocated.append(numba.core.runtime.rtsys.get_allocation_stats().alloc - before)
-    compiled = compilations()
-    assert allocated[2] == allocated[1] <= len(arguments)  # a handle for each array that comes from Python
-    before = numba.core.runtime.rtsys.get_allocation_stats().alloc
-    counted()
-    assert numba.core.runtime.rtsys.get_allocation_stats().alloc > before  # it would have shown
-    for i in (0, 0, *range(500)):
-        other.on_mid(i * 50_000_000, 61_700.0 + i % 7, 61_690.0)
-        other.on_print(i * 50_000_000 + 1, 61_705.0 + i % 5, 1.0, 1)
-        other.update(i * 50_000_000, 61_700.0)
-    assert compilations() == compiled
-    assert one.estimates.tobytes() == other.estimates.tobytes()
-    assert one.intensity.tobytes() == other.intensity.tobytes()
-
-
-def test_compile_all_leaves_no_function_of_the_estimates_to_compile_later():
-    compile_all()
-    ours = [d for d in DISPATCHERS if d.py_func.__module__.split(".")[-1] in MODULES]
-    assert {d.py_func.__module__.split(".")[-1] for d in ours} == MODULES
-    assert all(d.signatures for d in ours)

@@ -49,13 +49,16 @@ def count(directory, model=None):
         after = calls()
         turns = int(world.strategy_status["turns"][0]) - turns
     target = world.target()
+    sequence = writer.sequence
+    writer.close()
+    journal.writer(drain=True).close()  # nothing stays in memory
     return {
         "turns": turns,
         "calls": after - before,
         "quoted": [int(target["n_bids"]), int(target["n_asks"])],
         "trades": int(world.strategy_status["trades"][0]),
         "estimated": float(world.loop.estimates.record["value"][0][0]),
-        "appended": writer.sequence,
+        "appended": sequence,
         "refused": world.loop.journal_refused,
         "decisions": int(world.strategy_status["decisions"][0]),
     }

@@ -254,6 +254,7 @@ def test_every_decision_is_appended_to_the_journal_and_one_it_has_no_room_for_is
     world.close()
     writer.close()
     reader.close()
+    journal.writer(drain=True).close()  # nothing stays in memory
     journal.close()
 
 

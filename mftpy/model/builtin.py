@@ -22,20 +22,31 @@ _RESULT: Final = int(Refusal.RESULT)
 
 
 def answer(x: Any, out: Any, terms: Any, refusal: int, skew_per_clip: float, horizon_s: float) -> None:
-    """Put terms, levels and what explains them into `out`, or the refusal."""
-    bid = terms.bid / x.tick
-    ask = terms.ask / x.tick
+    """Put terms, levels and what explains them into `out`, or the refusal.
+
+    A rebate that is more than the model wants to earn would make the quotes cross: of it only so much counts that they
+    stay a tick apart. How near to the market they may come is for the limits behind the model.
+    """
+    fee = terms.fee
+    best_bid = terms.bid
+    best_ask = terms.ask
+    if refusal == 0 and not best_bid < best_ask:
+        fee = 0.5 * x.tick - terms.model_half
+        best_bid = x.fair - terms.skew - 0.5 * x.tick
+        best_ask = x.fair - terms.skew + 0.5 * x.tick
+    bid = best_bid / x.tick
+    ask = best_ask / x.tick
     if refusal == 0 and not (bid > 0.0 and ask > 0.0 and bid < _MAX_TICKS and ask < _MAX_TICKS):
         refusal = _RESULT
     if refusal != 0:
         out.refusal = refusal
         return
     levels = min(max(x.levels, 1), SLOTS_PER_SIDE)
-    out.bid_price[0] = terms.bid
-    out.ask_price[0] = terms.ask
+    out.bid_price[0] = best_bid
+    out.ask_price[0] = best_ask
     if levels > 1:
         refusal = prices(
-            terms.bid, terms.ask, skew_per_clip, x.level_step, out.bid_price[:levels], out.ask_price[:levels]
+            best_bid, best_ask, skew_per_clip, x.level_step, out.bid_price[:levels], out.ask_price[:levels]
         )
         if refusal != 0:
             out.refusal = refusal
@@ -44,7 +55,7 @@ def answer(x: Any, out: Any, terms: Any, refusal: int, skew_per_clip: float, hor
     out.n_asks = levels
     out.skew = terms.skew
     out.model_half = terms.model_half
-    out.fee = terms.fee
+    out.fee = fee
     out.horizon_s = horizon_s
 
 

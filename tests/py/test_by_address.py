@@ -121,7 +121,11 @@ def test_the_first_level_is_the_formula_s_to_the_last_bit(
     for name, terms in expected.items():
         out = answer(models[name], **members)
         usable = all(0 < price / 0.1 < 2.0**53 for price in (terms.bid, terms.ask))
-        if terms.refusal == 0 and usable:
+        if terms.refusal == 0 and terms.bid >= terms.ask:
+            bid, ask = sides(out)
+            apart = 0 < fair - terms.skew < 2.0**49 and fair - terms.skew - 0.05 > 0
+            assert not apart or ask - bid == pytest.approx(0.1, abs=1e-3 * max(fair, abs(terms.skew)) * 1e-9)
+        elif terms.refusal == 0 and usable:
             assert (out.refusal, out.n_bids, out.n_asks) == (0, 1, 1)
             assert sides(out) == (terms.bid, terms.ask)
             assert (out.skew, out.model_half, out.fee) == (terms.skew, terms.model_half, terms.fee)
@@ -161,6 +165,18 @@ def test_levels_lie_behind_each_other_by_the_skew_of_a_clip_or_the_least_step(mo
         assert near.bid_price[1] == pytest.approx(one_more.bid_price[0], abs=1e-9)
         assert np.diff(near.ask_price) == pytest.approx(-np.diff(near.bid_price), abs=1e-9)
         assert np.diff(far.ask_price) == pytest.approx([50.0] * 7)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("levels", [1, 3])
+def test_a_rebate_larger_than_the_model_s_half_leaves_quotes_a_tick_apart(models, name, levels):
+    less = answer(models[name], **BTC | {"fee": -4.0}, position=0.02, levels=levels, level_step=0.1)
+    most = answer(models[name], **BTC | {"fee": -40.0}, position=0.02, levels=levels, level_step=0.1)
+    assert sides(less)[1] - sides(less)[0] > 0.1
+    assert sides(most)[1] - sides(most)[0] == pytest.approx(0.1)
+    assert most.n_bids == most.n_asks == levels
+    assert sides(most)[0] == pytest.approx(61_700.0 - most.skew - (most.model_half + most.fee))
+    assert most.skew > 0  # long: both are still moved down
 
 
 def test_no_more_levels_are_answered_than_there_is_room_for(models):

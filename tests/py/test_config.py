@@ -462,6 +462,7 @@ def test_a_wrong_dangerous_or_leaky_address_is_refused(network, url, said):
         ({"limits.max_position_coins": 0.05}, "limits.max_position_coins (0.05)"),
         ({"quoting.min_distance_ticks": 5, "quoting.max_distance_ticks": 4}, "quoting.max_distance_ticks (4)"),
         ({"quoting.levels": 8, "quoting.max_position_clips": 7}, "quoting.max_position_clips (7)"),
+        ({"model.name": "glft", "model.horizon": 60.0}, "model.horizon is 60"),
         ({"quoting.max_lifetime_s": 0.5, "quoting.min_interval_ms": 501.0}, "quoting.min_interval_ms (501)"),
         ({"model.parameters": (1.0,) * 9}, "9 numbers; there is room for 8"),
         ({"estimation.sigma_least_bp": 2.0}, "estimation.sigma_least_bp (2) must be less than sigma_prior_bp (1.3)"),

@@ -22,7 +22,7 @@ from mftpy.supervisor import Supervisor
 MOST_LEVELS: Final = 8
 MOST_FILLS: Final = 12
 FIXED_LINES: Final = 19
-"""Lines of the screen that are always there: banner, frame, headings, our quotes outside the best levels, facts."""
+"""Lines of the screen beside the best levels: banner, frame, headings, a gap and a quote of ours of each side, facts."""
 
 WIDE: Final = 100
 """Columns from which on the equation fits one line."""
@@ -175,7 +175,8 @@ class View:
     def equation(self, snapshot: Snapshot) -> tuple[str, str]:
         """Return the line that adds up, in two parts: ``fair - skew +- (model + fee)`` and ``-> bid / ask``.
 
-        The terms are rounded first and the prices computed from what is printed, so that a reader can check it.
+        The terms are rounded first and the prices computed from what is printed, so that a reader can check it. Terms
+        that a model of the user's own leaves at 0, or that do not make its prices, are not shown: its prices are.
         """
         assert self._supervisor.links is not None
         tick = self._supervisor.links.instrument.tick_size
@@ -185,6 +186,11 @@ class View:
         digits = decimals_of(tick) + 2
         fair, skew, model, fee = (round(float(target[name]), digits) for name in ("fair", "skew", "model_half", "fee"))
         bid, ask = fair - skew - (model + fee), fair - skew + (model + fee)
+        wanted = [(float(target["bid_unrounded"]), bid, "no bid"), (float(target["ask_unrounded"]), ask, "no ask")]
+        off = 2.5 * 10.0**-digits  # four roundings
+        if skew == model == fee == 0 or any(price > 0 and abs(price - summed) > off for price, summed, _ in wanted):
+            prices = (f"{price:,.{digits}f}" if price > 0 else none for price, _, none in wanted)
+            return f"fair {fair:,.{digits}f}, the model wants", f"→ {' / '.join(prices)}"
         sign = "-" if skew >= 0 else "+"
         return (
             f"fair {fair:,.{digits}f} {sign} skew {abs(skew):,.{digits}f} "
@@ -216,7 +222,12 @@ class View:
             )
 
         for name, style, side, book in (("ask", "red", -1, snapshot.asks), ("bid", "green", 1, snapshot.bids)):
-            rows = ladder_rows(book, [ticks for owner, ticks in own if owner == side], levels, best_high=side == 1)
+            ours = [ticks for owner, ticks in own if owner == side]
+            for most in range(levels, 0, -1):  # with several quotes outside the best levels, fewer of those
+                rows = ladder_rows(book, ours, most, best_high=side == 1)
+                if len(rows) <= levels + 2:
+                    break
+            rows = rows[: levels + 2]
             for ticks, lots in rows if side == 1 else reversed(rows):
                 if ticks is None:
                     table.add_row("", "⋮", "", "", style="dim")
@@ -317,4 +328,4 @@ def ladder_rows(book: Any, own: list[int], most: int, *, best_high: bool) -> lis
 def reason_words(reasons: int) -> str:
     """Spell out the bits of a target's `reasons`."""
     words = [reason.name.lower().replace("_", " ") for reason in Reason if reason & reasons and reason.name]
-    return ", ".join(words) or "nothing stands against it"
+    return ", ".join(words) or "nothing was decided yet"

@@ -119,6 +119,23 @@ def test_the_screen_fits_the_terminal_and_marks_our_quotes(width, height):
     assert "…" not in text
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (120, 40)])
+@pytest.mark.parametrize("quotes", [3, 8])
+def test_with_several_levels_the_last_lines_are_still_on_the_screen(width, height, quotes):
+    state = snapshot()
+    state.account["n_own"] = 2 * quotes
+    state.account["own_side"][0][: 2 * quotes] = np.repeat((1, -1), quotes)
+    state.account["own_ticks"][0][: 2 * quotes] = (*(616_834 - np.arange(quotes)), *(617_165 + np.arange(quotes)))
+    state.account["own_lots"][0][: 2 * quotes] = 10
+    lines = printed(Watched(state), width, height)
+    assert len(lines) <= height, "\n".join(lines)
+    assert lines[-1].startswith("Ctrl-C")
+    marked = [line for line in lines if "◀ 0.010" in line]
+    assert any("61,683.4" in line for line in marked)  # the first quote of each side is never what is left out
+    assert any("61,716.5" in line for line in marked)
+    assert any("61,699.9 " in line for line in lines)  # and neither is the best price
+
+
 def test_what_is_estimated_and_what_is_used_is_shown():
     text = "\n".join(printed(Watched(snapshot()), 200, 40))
     assert "sigma 8 fixed, seen 7.86 ± 0.64 rejected: stale; A 0.61|0.58 live|warming; k 0.24|0.25 live|warming" in text
@@ -142,6 +159,23 @@ def test_without_a_quote_the_screen_says_why():
     text = "\n".join(printed(Watched(state), 120, 40))
     assert "no quote: book stale" in text
     assert "no bid / no ask" in text
+
+
+@pytest.mark.parametrize("terms", [(0.0, 0.0, 0.0), (1.0, 2.0, 3.0)])
+def test_terms_that_do_not_make_the_prices_are_not_shown_as_if_they_did(terms):
+    state = snapshot()
+    state.target["skew"], state.target["model_half"], state.target["fee"] = terms
+    state.target["bid_unrounded"], state.target["ask_unrounded"] = 61_683.49, 61_716.41
+    text = "\n".join(printed(Watched(state), 120, 40))
+    assert "fair 61,699.950, the model wants → 61,683.490 / 61,716.410" in text
+    state.target["ask_unrounded"] = 0
+    assert "61,683.490 / no ask" in "\n".join(printed(Watched(state), 120, 40))
+
+
+def test_before_the_first_decision_the_screen_does_not_speak_of_a_quote_that_nothing_prevents():
+    state = snapshot()
+    state.target[:] = 0
+    assert "no quote: nothing was decided yet" in "\n".join(printed(Watched(state), 120, 40))
 
 
 def test_the_printed_waterfall_adds_up_to_the_cent():

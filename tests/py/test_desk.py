@@ -148,6 +148,32 @@ def test_too_near_the_opposite_side_an_amend_becomes_cancel_and_insert(desk):
     assert desk.counts["cancelled"] == 1
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_an_amend_never_reaches_what_of_ours_rests_on_the_other_side(desk, up):
+    want(desk, bid=616_900, ask=617_000)
+    for action in list(desk.actions(1)):
+        tell(desk, desk.orders.get(action.client_order_id), 1)
+    if up:  # by more than our own spread, and nobody else near: the ask is still where the bid is to be
+        want(desk, bid=617_000, ask=617_100, net=(616_000, 618_000))
+    else:
+        want(desk, bid=616_800, ask=616_900, net=(616_000, 618_000))
+    cancel, amend = desk.actions(2)
+    assert (cancel.kind, cancel.side) == (Kind.CANCEL, 1 if up else -1)
+    assert (amend.kind, amend.side) == (Kind.AMEND, -cancel.side)
+
+
+def test_an_order_on_its_way_out_of_reach_is_still_where_it_was(desk):
+    want(desk, bid=616_900, ask=617_000)
+    for action in list(desk.actions(1)):
+        tell(desk, desk.orders.get(action.client_order_id), 1)
+    want(desk, bid=616_900, ask=617_100, net=(616_000, 618_000))
+    (amend,) = desk.actions(2)
+    assert (amend.kind, amend.side) == (Kind.AMEND, -1)
+    want(desk, bid=617_050, ask=617_100, net=(616_000, 618_000))
+    (cancel,) = desk.actions(3)
+    assert (cancel.kind, cancel.side) == (Kind.CANCEL, 1)
+
+
 def test_a_stale_order_that_the_budget_keeps_from_moving_is_cancelled(desk):
     resting_bid(desk)
     desk.on_refused(Kind.AMEND, 1, THROTTLED, 2)  # the venue says that we sent too much: our budget is empty

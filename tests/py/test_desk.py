@@ -269,6 +269,19 @@ def test_the_worst_case_a_side_may_not_pass_the_limit(desk):
     assert desk.counts["refused_by_limits"] == 1
 
 
+def test_an_order_that_leads_beyond_the_limit_and_may_not_be_made_smaller_is_cancelled(desk):
+    desk.start_with(80, 61_700.0)
+    want(desk, bid=616_900, lots=20)
+    (insert,) = desk.actions(1)
+    order = desk.orders.get(insert.client_order_id)
+    tell(desk, order, 1)
+    desk.position.on_fill(1, 616_900, 10, 61_700.0)  # of an order that was believed gone
+    assert desk.worst_case(1) == 110
+    want(desk, bid=616_900, lots=10)
+    (action,) = desk.actions(2)
+    assert (action.kind, action.client_order_id) == (Kind.CANCEL, insert.client_order_id)
+
+
 def test_an_amend_counts_what_was_told_as_filled_and_is_not_in_the_position_yet(desk):
     desk.start_with(85, 61_700.0)
     order = resting_bid(desk)

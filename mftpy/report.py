@@ -134,8 +134,11 @@ def write_whole(directory: Path, name: str, text: str) -> Path:
     return path
 
 
-def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str, path: Path) -> str:
-    """Return the printed report: the same waterfall as the screen's, and what the exchange was asked."""
+def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str, path: Path | None) -> str:
+    """Return the printed report: the same waterfall as the screen's, and what the exchange was asked.
+
+    `path` is where the summary lies; None when it could not be written.
+    """
 
     def shown(name: str) -> str:
         value = summary[name]
@@ -166,7 +169,8 @@ def report_text(summary: dict[str, Any], split: Waterfall | None, ended_by: str,
         )
     lines += [f"  warning    {warning}" for warning in summary["warnings"]]
     lines += [f"  error      {error}" for error in summary["errors"]]
-    lines.append(f"  files      {path}")
+    if path is not None:
+        lines.append(f"  files      {path}")
     return "\n".join(lines)
 
 

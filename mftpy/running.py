@@ -156,10 +156,15 @@ def run(
         )
         found = disagreements(summary, CASH_TOLERANCE)
         summary["errors"] += [sentence for sentence in found if sentence not in summary["errors"]]
-        text = to_json(summary)
-        path = write_whole(directory, "summary.json", text + "\n")
-        split = outcome.finals.get("execution", {}).get("split")
         failure = outcome.failure or (HaltedError("; ".join(found)) if found else None)
+        path: Path | None = None
+        try:
+            path = write_whole(directory, "summary.json", to_json(summary) + "\n")
+        except ResourceError as error:  # a full disk must not hide what rests at the exchange
+            summary["errors"].append(str(error))
+            failure = failure or error
+        text = to_json(summary)
+        split = outcome.finals.get("execution", {}).get("split")
         try:
             if config.output.json:
                 display.say(text)

@@ -253,7 +253,7 @@ class Desk:
                 yield from self._cancel(action, now_ns)
             elif not self._allowed(action, now_ns):
                 order = self.slots.order_of(slot)
-                if order is not None and self.slots.is_stale(slot, order):
+                if order is not None and (self.slots.is_stale(slot, order) or self._must_shrink(slot, order)):
                     yield from self._cancel(self.slots.cancel(slot, order), now_ns)
             elif not self.matching.take(now_ns):
                 self.counts["throttled"] += not slot.throttled  # once for each message held back, not for each look
@@ -351,6 +351,12 @@ class Desk:
             return True
         self.counts["refused_by_limits"] += 1
         return False
+
+    def _must_shrink(self, slot: Slot, order: Order) -> bool:
+        """Whether an order is larger than wanted where all that rests leads beyond the limit: an amend that makes it
+        smaller counts as what it was until it is answered, and is refused."""
+        smaller = slot.want_lots < order.total_lots - order.done_lots
+        return smaller and self.worst_case(slot.side) > self.limits.max_position_lots
 
     def worst_case(self, side: int) -> int:
         """Lots that the position would reach, in the direction of `side`, if every order of that side filled."""

@@ -153,8 +153,17 @@ class QuoteSlots:
         return order.total_lots - order.done_lots != slot.want_lots
 
     def _amend_is_safe(self, slot: Slot, net_bid_ticks: int, net_ask_ticks: int) -> bool:
-        if not self.amend_allowed:
+        if not self.amend_allowed or self._meets_our_own(slot):
             return False
         if slot.side == Side.BUY:
             return net_ask_ticks > 0 and slot.want_ticks <= net_ask_ticks - AMEND_SAFE_TICKS
         return net_bid_ticks > 0 and slot.want_ticks >= net_bid_ticks + AMEND_SAFE_TICKS
+
+    def _meets_our_own(self, slot: Slot) -> bool:
+        """Whether an amend could trade with an order of ours: while one is moved, it may be at either of its prices."""
+        for order in self._orders:
+            if order.side == slot.side or not order.exposed_lots:
+                continue
+            if any((slot.want_ticks - at) * slot.side >= 0 for at in (order.price_ticks, order.pending_price_ticks)):
+                return True
+        return False

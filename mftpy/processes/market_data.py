@@ -23,7 +23,9 @@ from mftpy.processes.jobs import Job
 from mftpy.processes.waiting import Waiter
 from mftpy.records import Command, State
 from mftpy.venue import codec, requests
-from mftpy.venue.codec import Notification, ProtocolError
+from mftpy.venue.codec import Notification, ProtocolError, Reply
+from mftpy.venue.error_codes import RefusedError
+from mftpy.venue.requests import Pending
 from mftpy.venue.scale import Scale
 from mftpy.venue.session import Session
 
@@ -172,10 +174,12 @@ class MarketData:
         self.feed = Feed(links, child)
         self._child, self._job = child, job
         self._talk = Conversation(
-            self.session, self.feed.on_notification, self._turned, patience_s=job.config.system.request_timeout_s
-        )
+            self.session, self.feed.on_notification, self._turned, self._on_reply,
+            patience_s=job.config.system.request_timeout_s,
+        )  # fmt: skip
         self._talk.subscribe(self.feed.channels)
         self._ready = False
+        self._asked_s: float | None = None  # since when the answer to a request for a fresh book is awaited
         self._last_ping_s = self._last_resync_s = time.monotonic()
 
     def turn(self) -> None:
@@ -184,7 +188,8 @@ class MarketData:
         Raises
         ------
         VenueError
-            The connection was lost, or nothing came for too long; the book was marked as stale before.
+            The connection was lost, or nothing came for too long; the book was marked as stale before. Or the exchange
+            refused a fresh book, or did not answer.
         """
         child, feed = self._child, self.feed
         try:
@@ -194,10 +199,11 @@ class MarketData:
             feed.resync_wanted = True
         feed.publish()
         now_s = time.monotonic()
-        if feed.resync_wanted and now_s - self._last_resync_s > RESYNC_AFTER_S:
+        if feed.resync_wanted and self._asked_s is None and now_s - self._last_resync_s > RESYNC_AFTER_S:
             self._last_resync_s = now_s
             child.status["resyncs"] += 1
             self._resync()
+        self._check_answered(now_s)
         if not self._ready and feed.complete:
             self._ready = True
             child.enter(State.READY)
@@ -233,10 +239,30 @@ class MarketData:
         self._child.turn()
 
     def _resync(self) -> None:
-        feed, talk = self.feed, self._talk
-        feed.lost()
-        talk.ask("unsubscribe", lambda number: requests.unsubscribe(number, [feed.book_channel]))
-        talk.subscribe([feed.book_channel])
+        """Ask for a fresh book and wait for no answer: whoever has orders in the market must learn of the doubt."""
+        self.feed.lost()
+        self._asked_s = time.monotonic()
+        channels = [self.feed.book_channel]
+        self._talk.post("unsubscribe", lambda number: requests.unsubscribe(number, channels))
+
+    def _on_reply(self, pending: Pending, reply: Reply, _receive_ns: int) -> None:
+        """Ask for the book once it is not told any more; then see whether it will be."""
+        channels = [self.feed.book_channel]
+        if reply.error is not None:
+            raise RefusedError(pending.method, reply.error)
+        if pending.method == "unsubscribe":
+            self._asked_s = time.monotonic()
+            self._talk.post("public/subscribe", lambda number: requests.public_subscribe(number, channels))
+            return
+        self._asked_s = None
+        assert reply.result is not None
+        if channels[0] not in codec.decode_result(pending.method, reply.result):
+            raise VenueError(f"the exchange did not accept the subscription to {channels[0]}")
+
+    def _check_answered(self, now_s: float) -> None:
+        patience_s = self._job.config.system.request_timeout_s
+        if self._asked_s is not None and now_s - self._asked_s > patience_s:
+            raise VenueError(f"the exchange did not answer a request for a fresh book within {patience_s:g} s")
 
 
 def _loop(links: Links, job: Job, child: Child) -> None:

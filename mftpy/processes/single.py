@@ -7,11 +7,12 @@ of one of them ends the run as the end of its process would: execution still tak
 from __future__ import annotations
 
 import time
+import traceback
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
-from mftcore import JournalWriter
+from mftcore import JournalWriter, MftError
 from mftpy.errors import MftpyError
 from mftpy.journal_meta import ACTIONS, DECISIONS
 from mftpy.journals import writing
@@ -52,31 +53,47 @@ def _loop(
     executor.begin()
     child.enter(State.READY)
     strategy.begin()
-    exit_code = 0
+    account = links.account.reader()
+    exit_code, failed = 0, ""
     while child.command() == Command.RUN:
+        told = account.version
         try:
             part = "market data"
             market.turn()
             part = "strategy"
             strategy.loop.turn(time.monotonic_ns())
-        except MftpyError as error:  # not execution's own: it can still cancel what rests
-            exit_code = error.exit_code
-            child.send("error", exit_code, f"{part}: {error}", "")
+        except Exception as error:  # noqa: BLE001 (told below; execution, whose it is not, can cancel what rests)
+            exit_code, failed = _tell(child, part, error), part
             break
         executor.work(child.mode)
-        if not any(session.has_pending for session in sockets):
+        # what execution has just told of fills and orders is decided upon at once
+        if account.version == told and not any(session.has_pending for session in sockets):
             for session in sockets:
                 waiter.want_write(session.fileno(), session.wants_write)
             waiter.wait(WAIT_S, lambda: False)
     report = executor.close()
     waiter.close()
-    of_market.final(market.close())
-    of_strategy.final(strategy.close())
-    child.final({**report, "resources": child.resources()})
+    child.final({**report, "resources": child.resources()})  # first: no end of the others makes it unsaid
     executor.session.close()
-    if exit_code:
+    if failed != "market data":
+        of_market.final(market.close())
+    if failed != "strategy":
+        of_strategy.final(strategy.close())
+    if failed:
         child.enter(State.FAILED)
         raise SystemExit(exit_code)
+
+
+def _tell(child: Child, part: str, error: Exception) -> int:
+    """Tell the supervisor what ended the run as the process of that part would; returns the exit code."""
+    if isinstance(error, MftpyError):
+        code, sentence, trace = error.exit_code, f"{part}: {error}", ""
+    elif isinstance(error, MftError):
+        code, sentence, trace = 5, f"{part}: {error}", traceback.format_exc()
+    else:
+        code, sentence, trace = 70, f"{part} failed with {type(error).__name__}: {error}", traceback.format_exc()
+    child.send("error", code, sentence, trace)
+    return code
 
 
 def main(links: Links, job: Job, credentials: Credentials, conn: Connection) -> None:

@@ -15,6 +15,7 @@ from mftpy.strategy.structs cimport (
     account_t,
     book_stamp_t,
     decision_t,
+    input_t,
     model_t,
     parameters_t,
     target_t,
@@ -75,6 +76,8 @@ cdef class Quoter:
 
     cdef net_side_t net_bids
     cdef net_side_t net_asks
+
+    cdef input_t shown                  # to the model, which may write to it
 
     cdef quotes_t bid_quotes            # what is wanted, and what it has become when it is passed on
     cdef quotes_t ask_quotes

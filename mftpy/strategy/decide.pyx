@@ -294,7 +294,8 @@ cdef class Quoter:
         cdef s.decision_t *d = self.c_decision
         cdef s.output_t *out = &d.out
         cdef int64_t i
-        if self.model(&d.x, out) != 0:
+        self.shown = d.x  # what it does to that is its own affair: the decision tells what it was given
+        if self.model(&self.shown, out) != 0:
             memset(out, 0, sizeof(s.output_t))
         elif out.refusal != 0:
             d.refusal = out.refusal

@@ -7,6 +7,12 @@ from libc.stdint cimport int64_t
 from mftpy.strategy.net_book cimport MOST, net_side_t
 from mftpy.strategy.structs cimport FAIR_INDEX, FAIR_MICRO, FAIR_MID, FAIR_NONE, parameters_t
 
+cdef extern from *:
+    """
+    #define MFTPY_LEAST_WEIGHT 1e-100  /* far from where a float loses digits, and beside anything new nothing */
+    """
+    const double LEAST_WEIGHT "MFTPY_LEAST_WEIGHT"
+
 ctypedef struct basis_t:        # mean of (mid - index) over time, in quote currency
     double weighted
     double weight
@@ -45,13 +51,17 @@ cdef inline void observe_basis(basis_t *basis, int known, double difference, dou
     """Count what was last seen for the time that it stood, and remember what is seen now.
 
     A difference is known while the book has two sides and the index is fresh; the time without one adds nothing, but what
-    was seen before ages.
+    was seen before ages. However old it is, the mean stays what it was: its weight never becomes so small that floats
+    would lose the digits of the two that it is made of.
     """
     cdef double left
     if now_ns > basis.last_ns:
-        left = exp2(-<double>(now_ns - basis.last_ns) / half_life_ns)
+        left = max(exp2(-<double>(now_ns - basis.last_ns) / half_life_ns), LEAST_WEIGHT)
         basis.weighted *= left
         basis.weight *= left
+        if basis.weight < LEAST_WEIGHT:
+            basis.weighted /= LEAST_WEIGHT
+            basis.weight /= LEAST_WEIGHT
         if basis.known:
             basis.weighted += (1.0 - left) * basis.last
             basis.weight += 1.0 - left

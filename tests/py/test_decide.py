@@ -1,5 +1,6 @@
 """What a decision refuses and when, the fair price without a second side, failures, levels, prices of every size."""
 
+import ctypes
 import itertools
 import math
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from mftcore import BOOK_CROSSED, BOOK_RESYNCING, BOOK_STALE
-from mftpy.decisions import Clamp
+from mftpy.decisions import MODEL_INPUT, Clamp, FairSource
 from mftpy.records import Command, Mode, Reason
 from tests.py.quoting_rig import (
     BUY,
@@ -420,3 +421,47 @@ def test_a_quoter_keeps_the_code_of_its_model_alive():
     assert shipped_model().address
     q = quoter(model=Scripted())  # nobody else holds it
     assert decide(q, BIDS, ASKS)[0] is Reason.NONE
+
+
+class Scribbling(Scripted):
+    """Writes over what it was shown."""
+
+    def _call(self, x, out):
+        status = super()._call(x, out)
+        ctypes.memset(x, 0xFF, MODEL_INPUT.itemsize)  # NaN, and -1
+        return status
+
+
+def test_what_a_model_does_to_its_input_changes_neither_the_decision_nor_what_it_tells():
+    plain, scribbling = Scripted(), Scribbling()
+    quoters = []
+    for model in (plain, scribbling):
+        model.answer(bids=[616_990], asks=[617_010])
+        quoters.append(quoter(model=model))
+        decide(quoters[-1], BIDS, ASKS)
+    assert scribbling.x.tobytes() == plain.x.tobytes()
+    assert quoters[0].decision.tobytes() == quoters[1].decision.tobytes()
+    assert quoters[0].target.tobytes() == quoters[1].target.tobytes()
+    assert quoters[1].target["fair"][0] == pytest.approx(61_700.0)
+
+
+@pytest.mark.parametrize("step_ns", [10 * MS, 5 * S, 4000 * S])
+def test_a_basis_stays_what_it_was_however_long_there_is_no_second_side(step_ns):
+    q = quoter({"quoting.basis_half_life_s": 1.0, "limits.stale_feed_s": 5.0})
+    now_ns = START_NS
+    for offset in (30.0, 30.0, 50.0):
+        set_index(q, 61_700.0 - offset, now_ns)
+        decide(q, BIDS, ASKS, now_ns)
+        now_ns += S
+    basis = float(q.decision["basis"][0])
+    assert 30.0 <= basis < 50.0
+    q.decide(now_ns)  # what was seen last has stood until now
+    set_index(q, 61_650.0, now_ns)
+    decide(q, BIDS, NOBODY, now_ns)
+    basis = float(q.decision["basis"][0])
+    for _ in range(max(1200 * S // step_ns, 2)):
+        now_ns += step_ns
+        set_index(q, 61_650.0, now_ns)
+        decide(q, BIDS, NOBODY, now_ns)
+        assert FairSource(int(q.decision["fair_source"][0])) is FairSource.INDEX
+    assert float(q.decision["basis"][0]) == pytest.approx(basis, rel=1e-9)

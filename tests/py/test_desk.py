@@ -148,6 +148,32 @@ def test_too_near_the_opposite_side_an_amend_becomes_cancel_and_insert(desk):
     assert desk.counts["cancelled"] == 1
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_an_amend_never_reaches_what_of_ours_rests_on_the_other_side(desk, up):
+    want(desk, bid=616_900, ask=617_000)
+    for action in list(desk.actions(1)):
+        tell(desk, desk.orders.get(action.client_order_id), 1)
+    if up:  # by more than our own spread, and nobody else near: the ask is still where the bid is to be
+        want(desk, bid=617_000, ask=617_100, net=(616_000, 618_000))
+    else:
+        want(desk, bid=616_800, ask=616_900, net=(616_000, 618_000))
+    cancel, amend = desk.actions(2)
+    assert (cancel.kind, cancel.side) == (Kind.CANCEL, 1 if up else -1)
+    assert (amend.kind, amend.side) == (Kind.AMEND, -cancel.side)
+
+
+def test_an_order_on_its_way_out_of_reach_is_still_where_it_was(desk):
+    want(desk, bid=616_900, ask=617_000)
+    for action in list(desk.actions(1)):
+        tell(desk, desk.orders.get(action.client_order_id), 1)
+    want(desk, bid=616_900, ask=617_100, net=(616_000, 618_000))
+    (amend,) = desk.actions(2)
+    assert (amend.kind, amend.side) == (Kind.AMEND, -1)
+    want(desk, bid=617_050, ask=617_100, net=(616_000, 618_000))
+    (cancel,) = desk.actions(3)
+    assert (cancel.kind, cancel.side) == (Kind.CANCEL, 1)
+
+
 def test_a_stale_order_that_the_budget_keeps_from_moving_is_cancelled(desk):
     resting_bid(desk)
     desk.on_refused(Kind.AMEND, 1, THROTTLED, 2)  # the venue says that we sent too much: our budget is empty
@@ -241,6 +267,19 @@ def test_the_worst_case_a_side_may_not_pass_the_limit(desk):
     want(desk, bid=616_900, ask=617_100)
     assert [(action.kind, action.side) for action in desk.actions(1)] == [(Kind.INSERT, -1)]
     assert desk.counts["refused_by_limits"] == 1
+
+
+def test_an_order_that_leads_beyond_the_limit_and_may_not_be_made_smaller_is_cancelled(desk):
+    desk.start_with(80, 61_700.0)
+    want(desk, bid=616_900, lots=20)
+    (insert,) = desk.actions(1)
+    order = desk.orders.get(insert.client_order_id)
+    tell(desk, order, 1)
+    desk.position.on_fill(1, 616_900, 10, 61_700.0)  # of an order that was believed gone
+    assert desk.worst_case(1) == 110
+    want(desk, bid=616_900, lots=10)
+    (action,) = desk.actions(2)
+    assert (action.kind, action.client_order_id) == (Kind.CANCEL, insert.client_order_id)
 
 
 def test_an_amend_counts_what_was_told_as_filled_and_is_not_in_the_position_yet(desk):

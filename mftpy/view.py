@@ -22,7 +22,7 @@ from mftpy.supervisor import Supervisor
 MOST_LEVELS: Final = 8
 MOST_FILLS: Final = 12
 FIXED_LINES: Final = 19
-"""Lines of the screen beside the best levels: banner, frame, headings, a gap and a quote of ours of each side, facts."""
+"""Lines of the screen beside the best levels: banner, frame, headings, our quotes further out, facts."""
 
 WIDE: Final = 100
 """Columns from which on the equation fits one line."""

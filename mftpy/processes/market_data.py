@@ -1,7 +1,8 @@
 """The market data process: keeps the book of one instrument, publishes its best levels, trades, mark and index.
 
 One connection, no login. The book is published once per received batch. On any doubt (a message that cannot be read, a
-crossed book, an overflow) the state flag is published first, then a fresh snapshot is asked for.
+crossed book, an overflow, a side that holds in all what the exchange does not say) the state flag is published first, then
+a fresh snapshot is asked for.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Feed:
         for name in ("mark_price", "index_price", "funding_rate", "collar_low", "collar_high"):
             self._ticker[name] = math.nan
         self._status = child.status
+        self._lot_size = instrument.lot_size
         self._have_snapshot = False
+        self._totals_agree = False  # of the last snapshot
         self._changed = False
         self._told = False  # of trades or prices, which the strategy may want to know without a change of the book
         self._receive_ns = 0
@@ -126,14 +129,29 @@ class Feed:
         if note.snapshot:
             self._master.snapshot(book.bids, book.asks)
             self._have_snapshot, self.resync_wanted = True, False
+            told = book.total_bid_amount is not None and book.total_ask_amount is not None
+            self._totals_agree = told and not self._differs(book)
         elif not self._have_snapshot:
             return  # changes of a book whose beginning was lost: the snapshot that was asked for follows
         else:
             self._master.apply(book.bids, book.asks)
+            # a change was lost, or is wrong; totals that never agreed count something else
+            self.resync_wanted |= self._totals_agree and self._differs(book)
         self.updates += 1
         self._changed = True
         self._receive_ns = receive_ns
         self._exchange_time_ns = book.exchange_time_ns
+
+    def _differs(self, book: codec.Book) -> bool:
+        """Whether what rests in all on either side is something else than the exchange says, if it does say."""
+        lot = self._lot_size
+        return any(
+            total is not None and not abs(total - lots * lot) < 0.5 * lot
+            for total, lots in (
+                (book.total_bid_amount, self._master.total_bid_lots),
+                (book.total_ask_amount, self._master.total_ask_lots),
+            )
+        )
 
     def _push_trades(self, book: codec.Book, receive_ns: int, *, in_snapshot: bool) -> None:
         """Pass trades on; those of a snapshot are marked, not counted: they may be old, or have been told before."""

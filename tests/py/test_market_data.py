@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mftcore import BOOK_RESYNCING
 from mftpy import records
 from mftpy.links import Instrument, Links
 from mftpy.processes.market_data import Feed
@@ -26,9 +27,11 @@ def feed(links):
     return made
 
 
-def note(feed, trades=(), *, snapshot=False, bids=(), asks=()):
-    """Let the book channel tell of changes and trades."""
+def note(feed, trades=(), *, snapshot=False, bids=(), asks=(), totals=None):
+    """Let the book channel tell of changes and trades, and of what rests in all on either side."""
     body = {"bid_changes": list(bids), "ask_changes": list(asks), "trades": list(trades), "time": 5.0}
+    if totals is not None:
+        body["total_bid_amount"], body["total_ask_amount"] = totals
     said = {"channel_name": feed.book_channel, "notification": body, "snapshot": snapshot}
     feed.on_notification(codec.decode(json.dumps(said).encode()), 77)
 
@@ -70,3 +73,33 @@ def test_trades_that_find_no_room_are_counted(feed, links):
     feed._trades.push_many(np.zeros(16_384, records.TRADE))
     note(feed, [[61_699.9, 0.25, "sell", 5.0]] * 3)
     assert (feed._status["trades"][0], feed._status["dropped"][0]) == (3, 3)
+
+
+LESS = {"bids": [[61_699.9, 0.7, 0.7]]}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "wanted"),
+    [
+        ((1.0, 1.0), (0.7, 1.0), False),
+        ((1.0, 1.0), (0.7 + 1e-12, 1.0), False),
+        ((1.0, 1.0), (0.701, 1.0), True),  # one lot of a change that never came
+        ((1.0, 1.0), (0.7, 0.999), True),
+        ((1.0, 1.0), None, False),  # this message does not say
+        ((1.0, 1.0), (None, 1.0), False),
+        ((1.0, 1.0), (None, 2.0), True),
+        ((None, 1.0), (None, 2.0), False),
+        ((1.5, 1.0), (1.2, 1.0), False),  # they never agreed: of something else
+        (None, (9.0, 9.0), False),
+        (None, None, False),
+    ],
+)
+def test_a_side_whose_total_is_no_longer_what_the_exchange_says_asks_for_a_fresh_book(feed, links, first, then, wanted):
+    note(feed, snapshot=True, totals=first, **WHOLE)
+    assert not feed.resync_wanted
+    note(feed, totals=then, **LESS)
+    feed.publish()
+    assert feed.resync_wanted == wanted
+    assert bool(links.book.reader().read().state & BOOK_RESYNCING) == wanted
+    note(feed, snapshot=True, totals=(1.0, 1.0), **WHOLE)
+    assert not feed.resync_wanted

@@ -1,8 +1,8 @@
 """The market data process: keeps the book of one instrument, publishes its best levels, trades, mark and index.
 
 One connection, no login. The book is published once per received batch. On any doubt (a message that cannot be read, a
-crossed book, an overflow, a side that holds in all what the exchange does not say) the state flag is published first, then
-a fresh snapshot is asked for.
+crossed book, an overflow, a side that holds in all what the exchange does not say) the state flag comes first, then a
+fresh snapshot is asked for.
 """
 
 from __future__ import annotations

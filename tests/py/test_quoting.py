@@ -344,7 +344,8 @@ def test_when_both_meet_after_all_clamps_there_is_no_quote():
 
 
 def test_a_model_whose_prices_cross_has_failed():
-    q = quoter({"fees.maker_bps": -100.0})  # a rebate larger than the model's spread
+    MODEL.answer([617_001], [617_000])
+    q = quoter(model=MODEL)
     reasons, row = look(q, levels((616_999, 3000)), levels((617_001, 3000)), 100)
     assert reasons is Reason.MODEL_FAILED
     assert no_quote(row)

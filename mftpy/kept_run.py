@@ -254,8 +254,15 @@ class KeptRun:
         ------
         ConfigError
             Nothing.
+        InputFileError
+            Nothing, of what can be read.
         """
         found = np.compress(self.actions["client_order_id"] == client_order_id, self.actions)
+        if not len(found) and self.damage:
+            raise InputFileError(
+                f"not all of run {self.meta.run_id} can be read, and in the rest is nothing about an order "
+                f"{client_order_id}: {self.damage}"
+            )
         if not len(found):
             numbers = self.actions["client_order_id"][self.actions["client_order_id"] > 0]
             known = f"orders {numbers.min()} to {numbers.max()} are" if len(numbers) else "of no order anything is"

@@ -192,6 +192,18 @@ def test_of_a_damaged_journal_what_can_be_read_is_shown_and_the_rest_told(tmp_pa
     assert err.count("\n") == 1
 
 
+def test_that_actions_are_damaged_is_told_although_nothing_of_the_order_is_left(run, capsys):
+    path = run / "actions" / "000001.mftj"
+    content = bytearray(path.read_bytes())
+    content[4096 + 40] ^= 1  # in the first record
+    path.write_bytes(content)
+    code, out, err = told(capsys, "--run", run, "--order", 7)
+    assert (code, out) == (3, "")
+    assert "nothing about an order 7" in err
+    assert "damaged in 000001.mftj" in err
+    assert err.count("\n") == 1
+
+
 def test_a_journal_that_ends_with_a_part_of_a_record_is_read_to_its_last_whole_one(run, capsys):
     path = run / "decisions" / "000001.mftj"
     size = 4096 + 10 * (2280 + 32) + 100

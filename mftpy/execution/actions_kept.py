@@ -128,7 +128,7 @@ class ActionsKept:
             return Outcome.THROTTLED
         if action.kind is Kind.INSERT and desk.uninformed:
             return Outcome.WAITS_FOR_ANSWER
-        if desk.paused(slot.side, now_ns):
+        if desk.paused(slot.side, slot.want_ticks, now_ns):
             return Outcome.PAUSED_AFTER_REFUSAL
         return Outcome.REFUSED_BY_LIMITS
 

@@ -78,6 +78,7 @@ class Desk:
         self._awaiting_fee: set[tuple[str, str, int]] = set()
         self._fees_seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._pause_until_ns = dict.fromkeys(Side, 0)
+        self._would_take: dict[Side, tuple[int, int, int]] = {}  # price, the others' best then, until when
         self._ended: set[int] = set()
         self._orphans: dict[int, int] = {}  # client order id: when its last cancel was sent
 
@@ -118,6 +119,8 @@ class Desk:
             self._end(order)
             if item.delete_reason == "immediate_cancel" and item.change_reason == "insert":
                 self.counts["rejected"] += 1  # post-only: it would have taken
+                until_ns = now_ns + REFUSALS_REMEMBERED_NS
+                self._would_take[Side(order.side)] = order.price_ticks, self._opposite_ticks(order.side), until_ns
             else:
                 self.counts["cancelled"] += 1
         return True
@@ -280,9 +283,19 @@ class Desk:
         """Whether the target does not know of the last fill: nothing is inserted by it."""
         return self._fills_known < self.position.fills
 
-    def paused(self, side: int, now_ns: int) -> bool:
-        """Whether a side waits because the exchange has just refused its last message."""
-        return now_ns < self._pause_until_ns[Side(side)]
+    def paused(self, side: int, price_ticks: int, now_ns: int) -> bool:
+        """Whether a side waits because the exchange has just refused its last message, or an order at this price.
+
+        One that would have taken would do so again, as near or nearer, until the book tells something else.
+        """
+        if now_ns < self._pause_until_ns[Side(side)]:
+            return True
+        refused_ticks, opposite_ticks, until_ns = self._would_take.get(Side(side), (0, 0, 0))
+        as_near = (price_ticks - refused_ticks) * side >= 0
+        return now_ns < until_ns and as_near and opposite_ticks == self._opposite_ticks(side)
+
+    def _opposite_ticks(self, side: int) -> int:
+        return self.net_ask_ticks if side == Side.BUY else self.net_bid_ticks
 
     def cancels_for_all(self, now_ns: int) -> Iterator[Action]:
         """Empty all wishes and yield a cancel for every order that may rest."""
@@ -331,7 +344,7 @@ class Desk:
 
     def _allowed(self, action: Action, now_ns: int) -> bool:
         """Check size, price and worst case; a refusal is counted."""
-        if self.paused(action.side, now_ns):
+        if self.paused(action.side, action.price_ticks, now_ns):
             return False
         order = self.orders.get(action.client_order_id) if action.kind is Kind.AMEND else None
         already = order.exposed_lots if order is not None else 0

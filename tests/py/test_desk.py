@@ -202,6 +202,35 @@ def test_a_refused_insert_is_not_repeated_at_once(desk):
     assert [action.kind for action in desk.actions(2 + REFUSALS_REMEMBERED_NS)] == [Kind.INSERT]
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_what_would_have_taken_is_not_tried_again_as_near_until_the_book_tells_something_else(desk, up):
+    side, name, net = (1, "bid", (616_900, 617_001)) if up else (-1, "ask", (616_999, 617_100))
+
+    def wanted(ticks, net=net):
+        want(desk, net=net, **{name: ticks})
+
+    def tried(now_ns):
+        sent = list(desk.actions(now_ns))
+        for action in sent:
+            order = desk.orders.get(action.client_order_id)
+            tell(desk, order, now_ns, "cancelled", delete_reason="immediate_cancel")
+        return [action.price_ticks for action in sent]
+
+    wanted(617_000)
+    assert tried(1) == [617_000]
+    assert desk.counts["rejected"] == 1
+    assert tried(2) == []
+    wanted(617_000 + side)
+    assert tried(3) == []
+    wanted(617_000 - side)
+    assert tried(4) == [617_000 - side]
+    assert tried(5) == []
+    wanted(617_000 - side, net=(net[0] - 3, net[1] + 3))
+    assert tried(6) == [617_000 - side]
+    assert tried(5 + REFUSALS_REMEMBERED_NS) == []
+    assert tried(6 + REFUSALS_REMEMBERED_NS) == [617_000 - side]
+
+
 def test_a_cancel_of_an_order_that_is_not_found_leaves_it_in_doubt_until_the_exchange_was_asked(desk):
     order = resting_bid(desk)
     want(desk)

@@ -220,7 +220,8 @@ def _expected(setting: _Setting) -> str:
         elif kind is bool:
             words.append("true or false")
         elif kind is str:
-            words.append(f"text that matches {key.pattern}" if key.pattern else "text without control characters")
+            matches = f"text that matches {key.pattern}" if key.pattern else "text without control characters"
+            words.append(key.form or matches)
         else:
             words.append(f"{'a whole number' if kind is int else 'a number'} {_range(key)}")
     return " or ".join(words)

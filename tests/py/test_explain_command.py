@@ -122,6 +122,8 @@ def test_an_order_is_told_from_its_insertion_to_its_end_with_the_decisions_behin
     code, out, err = told(capsys, "--run", run, "--order", 99)
     assert (code, out) == (2, "")
     assert "orders 7 to 7 are kept" in err
+    code, out, _ = told(capsys, "--run", run, "--order", 0)
+    assert (code, out) == (2, "")
 
 
 def test_json_holds_the_run_the_decisions_and_the_order(run, capsys):
@@ -143,10 +145,10 @@ def test_what_was_not_sent_is_told_with_why(run, capsys):
 
 
 def test_a_directory_without_decisions_is_refused_with_code_3(tmp_path, capsys):
-    for place in (tmp_path, tmp_path / "nowhere"):
+    for place, said in ((tmp_path, "holds no decisions"), (tmp_path / "nowhere", "there is no directory")):
         code, out, err = told(capsys, "--run", place)
         assert (code, out) == (3, "")
-        assert "holds no decisions" in err
+        assert said in err
     empty = kept_run(tmp_path / "empty", [])
     code, out, err = told(capsys, "--run", empty)
     assert (code, out) == (3, "")

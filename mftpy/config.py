@@ -320,11 +320,6 @@ def _check_quoting(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: model.parameters has {given} numbers; there is room for {PARAMETERS_MOST}")
     if given and ":" not in model.name:
         raise ConfigError(f"{where}: model.parameters are for a model of your own; {model.name} takes none")
-    if model.name == "glft" and not isinstance(model.horizon, str):
-        raise ConfigError(
-            f'{where}: model.horizon ({model.horizon:g}) is not used by glft; leave it "stationary", or set model.name '
-            'to "avellaneda_stoikov"'
-        )
     if found := contradiction(config.estimation):
         raise ConfigError(f"{where}: estimation.{found}")
     if config.model.name == "glft" and not isinstance(config.model.horizon, str):

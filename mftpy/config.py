@@ -220,7 +220,8 @@ def _expected(setting: _Setting) -> str:
         elif kind is bool:
             words.append("true or false")
         elif kind is str:
-            words.append(f"text that matches {key.pattern}" if key.pattern else "text without control characters")
+            matches = f"text that matches {key.pattern}" if key.pattern else "text without control characters"
+            words.append(key.form or matches)
         else:
             words.append(f"{'a whole number' if kind is int else 'a number'} {_range(key)}")
     return " or ".join(words)
@@ -314,16 +315,13 @@ def _check_together(config: Config, where: str, live: bool) -> None:
 
 def _check_quoting(config: Config, where: str) -> None:
     """Refuse settings of model, estimates and quotes that contradict each other."""
-    quoting, given = config.quoting, len(config.model.parameters)
+    quoting, model, given = config.quoting, config.model, len(config.model.parameters)
     if given > PARAMETERS_MOST:
         raise ConfigError(f"{where}: model.parameters has {given} numbers; there is room for {PARAMETERS_MOST}")
+    if given and ":" not in model.name:
+        raise ConfigError(f"{where}: model.parameters are for a model of your own; {model.name} takes none")
     if found := contradiction(config.estimation):
         raise ConfigError(f"{where}: estimation.{found}")
-    if config.model.name == "glft" and not isinstance(config.model.horizon, str):
-        raise ConfigError(
-            f'{where}: model.name = "glft" has no horizon, and model.horizon is {config.model.horizon:g}; set it to '
-            '"stationary"'
-        )
     furthest = quoting.max_distance_ticks
     if not isinstance(furthest, str) and quoting.min_distance_ticks > furthest:
         raise ConfigError(

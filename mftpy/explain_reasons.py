@@ -123,7 +123,7 @@ def _model_failed(row: Any, settings: dict[str, Any]) -> str:
 def _crossed(row: Any, _settings: dict[str, Any]) -> str:
     best = {made.side: made.price for made in quote_sums(row) if made.level == 0}
     if len(best) == 2:
-        prices = {side: f"{float(price):,g}" for side, price in best.items()}
+        prices = {side: f"{float(price) * float(row['tick_size']):,.12g}" for side, price in best.items()}
         return f"after limits on price the bid at {prices[Side.BUY]} would not be below the ask at {prices[Side.SELL]}"
     return "after limits on price the bid would not be below the ask"
 
@@ -184,15 +184,17 @@ _SENTENCES: Final[dict[Reason, Any]] = {
 }
 
 
-def action_in_words(action: Any) -> str:
+def action_in_words(action: Any, tick: float) -> str:
     """Say what execution did about one quote.
 
     Parameters
     ----------
     action : numpy.void of ACTION
+    tick : float
+        Of the instrument.
     """
     order = f"order {int(action['client_order_id'])}"
-    at = f"at {int(action['price_ticks']):,}, {int(action['lots']):,} lots"
+    at = f"at {int(action['price_ticks']) * tick:,.12g}, {int(action['lots']):,} lots"
     try:
         outcome = Outcome(int(action["outcome"]))
     except ValueError:

@@ -109,7 +109,7 @@ def as_text(row: Any, run: Any, actions: Any, standing: int | None) -> str:
     for action in actions:
         after_ns = (int(action["sent_ns"]) or int(action["time_ns"])) - decided_ns
         name = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
-        what = f"  {name:<6}{_duration(after_ns):>10} later  {action_in_words(action)}"
+        what = f"  {name:<6}{_duration(after_ns):>10} later  {action_in_words(action, run.tick_size)}"
         lines.append(_wrapped(what, 26))
     if int(row["passed_on"]) and not len(actions):
         lines.append("  Execution did nothing about it: no message was needed, or a newer decision took its place.")
@@ -200,8 +200,9 @@ def _fair(row: Any) -> str:
         source = FairSource(int(row["fair_source"]))
     except ValueError:
         source = FairSource.NONE
+    tick = float(row["tick_size"])
     sides = [
-        f"{int(row[f'net_{word}_lots']):,} lots at {int(row[f'net_{word}_ticks']):,}"
+        f"{int(row[f'net_{word}_lots']):,} lots at {int(row[f'net_{word}_ticks']) * tick:,.12g}"
         if int(row[f"net_{word}_ticks"]) > 0
         else f"no {word}"
         for word in ("bid", "ask")
@@ -210,7 +211,7 @@ def _fair(row: Any) -> str:
     if source == FairSource.NONE:
         looked = Reason.NO_FAIR_PRICE in Reason(int(row["reasons"]))
         return f"none; {others}" if looked else "none was looked for"
-    fair = f"{float(row['fair_ticks']) * float(row['tick_size']):,.12g}"
+    fair = f"{float(row['fair_ticks']) * tick:,.12g}"
     how = {
         FairSource.MID: f"the middle of {others}",
         FairSource.MICRO: f"the middle, weighted by size, of {others}",
@@ -309,7 +310,7 @@ def as_json(row: Any, run: Any, actions: Any, standing: int | None) -> dict[str,
 def action_json(action: Any, run: Any) -> dict[str, Any]:
     """Return an action with its outcome by name and its time on the wall, and in words."""
     told = {"time": wall(int(action["time_ns"]) + run.wall_minus_monotonic_ns), **plain(action)}
-    return {**told, "outcome": _outcome(action), "said": action_in_words(action)}
+    return {**told, "outcome": _outcome(action), "said": action_in_words(action, run.tick_size)}
 
 
 def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> str:
@@ -330,7 +331,7 @@ def order_text(client_order_id: int, actions: Any, run: Any, kept: set[int]) -> 
         at = wall((int(action["sent_ns"]) or int(action["time_ns"])) + run.wall_minus_monotonic_ns)
         side = f"{side_word(int(action['side']))} {int(action['level']) + 1}"
         gone = "" if number in kept else ", not kept"
-        what = f"  {at[:26]}  {side:<6} {action_in_words(action)} (decision {number:,}{gone})"
+        what = f"  {at[:26]}  {side:<6} {action_in_words(action, run.tick_size)} (decision {number:,}{gone})"
         lines.append(_wrapped(what, 37))
     return "\n".join(lines)
 

@@ -39,9 +39,11 @@ def find_run(directory: str | None, instance: str | None) -> Path:
     Raises
     ------
     InputFileError
-        There is none that has kept its decisions.
+        There is no such directory, or none that has kept its decisions.
     """
     if directory is not None:
+        if not Path(directory).is_dir():
+            raise InputFileError(f"there is no directory {directory}")
         return Path(directory)
     if instance is not None:
         noted = noted_run(instance)
@@ -263,7 +265,7 @@ class KeptRun:
                 f"not all of run {self.meta.run_id} can be read, and in the rest is nothing about an order "
                 f"{client_order_id}: {self.damage}"
             )
-        if not len(found):
+        if not len(found) or client_order_id == 0:  # what was done about no order has number 0
             numbers = self.actions["client_order_id"][self.actions["client_order_id"] > 0]
             known = f"orders {numbers.min()} to {numbers.max()} are" if len(numbers) else "of no order anything is"
             raise ConfigError(f"run {self.meta.run_id} has kept nothing about an order {client_order_id}; {known} kept")

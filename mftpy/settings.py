@@ -123,9 +123,9 @@ class Exchange:
     k_per_usd: Annotated[
         float, Key("Model flow: decay of the fill rate with distance from the mid.", "1/USD", above=0)
     ] = 0.25
-    initial_price: Annotated[float, Key("Price at the start; the realistic flow scales with it.", "USD", above=0)] = (
-        61700.0
-    )
+    initial_price: Annotated[
+        float, Key("Price of bitcoin at the start; flow and the prices of other coins scale with it.", "USD", above=0)
+    ] = 61700.0
     initial_cash: Annotated[float, Key("Cash of the account at the start.", "USD", least=0, most=1e12)] = 100_000.0
     recording: Annotated[
         tuple[str, ...],

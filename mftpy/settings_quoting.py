@@ -22,6 +22,8 @@ class Key:
         Bounds of a number; `above` is exclusive.
     pattern : str
         Regular expression that a word must match as a whole; empty for any text without control characters.
+    form : str
+        The same in words, for messages; empty to show the pattern.
     """
 
     doc: str
@@ -30,6 +32,7 @@ class Key:
     least: float | None = None
     most: float | None = LARGEST
     pattern: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Model:
             'Quoting model: "avellaneda_stoikov", "glft" (the closed form of 2013, the same quotes as the former with '
             'the stationary horizon), or your own as "package.module:function"; see docs/own-model.md.',
             pattern=r"avellaneda_stoikov|glft|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*",
+            form='avellaneda_stoikov, glft or "package.module:function"',
         ),
     ] = "avellaneda_stoikov"
     parameters: Annotated[
@@ -245,7 +249,10 @@ class Quoting:
     ] = "mid"
     fair_price_fallback: Annotated[
         Literal["index", "none"],
-        Key("With a side that is thin or missing: the index plus how far the middle lay from it, or no quote."),
+        Key(
+            "With a side that is thin or missing, or a spread that is too wide: the index plus how far the middle lay "
+            "from it, or no quote."
+        ),
     ] = "index"
     basis_half_life_s: Annotated[
         float, Key("After this long a distance of the middle from the index counts half.", "s", least=1, most=1e6)
@@ -282,8 +289,8 @@ class Quoting:
     thin_side_coins: Annotated[
         float,
         Key(
-            "With less than this on either side of the book, our own orders not counted, there is no fair price "
-            "and no quote.",
+            "With less than this on either side of the book, our own orders not counted, it is not believed, and "
+            "fair_price_fallback says what then.",
             "coins",
             above=0,
         ),
@@ -291,7 +298,8 @@ class Quoting:
     thin_spread_bps: Annotated[
         float,
         Key(
-            "With a wider spread than this, our own orders not counted, there is no fair price and no quote.",
+            "With a wider spread than this, our own orders not counted, the book is not believed, and "
+            "fair_price_fallback says what then.",
             "basis points",
             above=0,
             most=5000,

@@ -9,6 +9,7 @@ import itertools
 import linecache
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,15 +55,17 @@ def find(name: str) -> Callable[[Any, Any], None]:
         )
     python = getattr(function, "py_func", function)
     at = f"{_shown(python.__code__.co_filename)}:{python.__code__.co_firstlineno}"
-    try:
-        inspect.signature(python).bind(None, None)
-    except TypeError:
-        signature = inspect.signature(python)
+    signature = inspect.signature(python)
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    if kinds not in ([inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2, [inspect.Parameter.POSITIONAL_ONLY] * 2):
         raise ConfigError(
             f"{at}: {function_name}{signature} must take two arguments, what it is given and what it answers: (x, out)"
-        ) from None
+        )
     if inspect.isgeneratorfunction(python) or inspect.iscoroutinefunction(python) or inspect.isasyncgenfunction(python):
         raise ConfigError(f"{at}: {function_name} must be a plain function: no generator, not async")
+    if (lineno := _returning(python)) is not None:
+        what = f"{function_name} must write its prices into its second argument; what it returns is not used"
+        raise ConfigError(_told(python.__code__.co_filename, lineno, what))
     return function  # type: ignore[no-any-return]
 
 
@@ -98,6 +101,22 @@ def _is_function(value: Any) -> bool:
     return inspect.isfunction(value) or isinstance(value, Dispatcher)
 
 
+def _returning(function: Callable[..., Any]) -> int | None:
+    """Return the line where a function returns what cannot be None: prices, most likely; None if it does not."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, SyntaxError):  # no source, or a lambda in the middle of something
+        return None
+    nodes: list[ast.AST] = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Return) and isinstance(node.value, (ast.Tuple, ast.List, ast.Dict, ast.BinOp)):
+            return first + node.lineno - 1
+        nodes += [n for n in ast.iter_child_nodes(node) if not isinstance(n, (ast.FunctionDef, ast.Lambda))]
+    return None
+
+
 def _imported(name: str) -> Any:
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))
@@ -106,9 +125,10 @@ def _imported(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise ConfigError(_at_import(name, error)) from error
+        name_it = f"; name it {name[:-3]}, without .py" if name.endswith(".py") else ""
         raise ConfigError(
             f"model.name: there is no module {error.name}; it is looked for in the current directory ({Path.cwd()}), in"
-            " PYTHONPATH, and among what is installed"
+            f" PYTHONPATH, and among what is installed{name_it}"
         ) from None
     except (Exception, SystemExit) as error:  # whatever the user's code does is told as an error of it
         raise ConfigError(_at_import(name, error)) from error
@@ -184,10 +204,12 @@ def _said(error: Exception) -> str:
     if what.endswith(":") and len(lines) > 1:
         what += " " + lines[1].removeprefix(">>> ")
     for line, following in itertools.pairwise(lines):
-        if line.endswith("raised a specific error:"):
+        if line.endswith("raised a specific error:") and "must be Sets" not in following:  # of sets' operators
             what = following.partition(": ")[2] or following
             break
     what = re.sub(r"\.* Raised from .*", "", what)
+    what = re.sub(r"(Cannot cast .*?): (%\S+ = |\w+\*+ null).*", r"\1", what)  # without the compiler's own code
+    what = re.sub(r"Cannot bind 'args=.*' to signature '(.*)' due to \"(.*)\".*", r"it takes \1: \2", what)
     return what if len(what) <= 300 else what[:300] + " ..."
 
 

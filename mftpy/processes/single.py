@@ -62,6 +62,7 @@ def _loop(
             market.turn()
             part = "strategy"
             strategy.loop.turn(time.monotonic_ns())
+            strategy.look_at_model()
         except Exception as error:  # noqa: BLE001 (told below; execution, whose it is not, can cancel what rests)
             exit_code, failed = _tell(child, part, error), part
             break

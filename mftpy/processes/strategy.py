@@ -118,6 +118,7 @@ class Strategy:
         )
         self._code = code
         self._loading: LoadingEstimates | None = None
+        self._told_of_reducing = False
         child.status["compilations"] = compilations()
 
     def begin(self) -> None:
@@ -130,6 +131,7 @@ class Strategy:
         """Let the loop run for a while, then look what there is to do in Python."""
         loading = self._loading
         self.loop.run(time.monotonic_ns() + (LONG_RUN_NS if loading and loading.goes_on else RUN_NS))
+        self.look_at_model()
         if loading and not loading.goes_on:
             if loading.failure:
                 self._child.send("warning", loading.failure)
@@ -139,9 +141,24 @@ class Strategy:
             self._child.status["compilations"] = compilations()
             self._loading = None
 
+    def look_at_model(self) -> None:
+        """Warn, once, of a model that has failed so often that only what reduces the position is quoted."""
+        failures = int(self.loop.quoter.decision["failures"][0])
+        if not self._told_of_reducing and failures >= self._config.model.failures_to_reducing:
+            self._told_of_reducing = True
+            self._child.send(
+                "warning",
+                f"the model failed {failures} times in a row: only what reduces the position is quoted until the next "
+                "start; mftpy explain shows why",
+            )
+
     def close(self) -> dict[str, Any]:
         """Let whoever still looks find that nothing is wanted, and return what was done."""
         child, loop = self._child, self.loop
+        self.look_at_model()
+        counts = loop.counts
+        if failed := counts.get("MODEL_FAILED"):
+            child.send("warning", f"the model failed in {failed} of {counts['decisions']} decisions")
         loop.orphaned = child.orphaned
         for _ in range(LAST_TRIES):
             if loop.turn(time.monotonic_ns()):

@@ -465,6 +465,7 @@ def test_a_wrong_dangerous_or_leaky_address_is_refused(network, url, said):
         ({"model.name": "glft", "model.horizon": 60.0}, "model.horizon is 60"),
         ({"quoting.max_lifetime_s": 0.5, "quoting.min_interval_ms": 501.0}, "quoting.min_interval_ms (501)"),
         ({"model.parameters": (1.0,) * 9}, "9 numbers; there is room for 8"),
+        ({"model.parameters": (1.0,)}, "avellaneda_stoikov takes none"),
         ({"estimation.sigma_least_bp": 2.0}, "estimation.sigma_least_bp (2) must be less than sigma_prior_bp (1.3)"),
         ({"estimation.A_most_per_s": 0.5}, "estimation.A_prior_per_s (0.55) must be less than A_most_per_s (0.5)"),
         ({"estimation.range_to_bp": 4.0}, "k_most_per_bp (50) times range_to_bp (4)"),
@@ -489,6 +490,7 @@ def test_settings_that_meet_at_their_bounds_are_allowed():
             "quoting.max_position_clips": 8,
             "quoting.max_lifetime_s": 0.5,
             "quoting.min_interval_ms": 500.0,
+            "model.name": "mine:quote",
             "model.parameters": (1.0,) * 8,
         },
     )

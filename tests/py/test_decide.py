@@ -279,7 +279,15 @@ def test_sigma_of_exactly_zero_is_refused_with_its_reason():
 
 def test_a_model_is_shown_the_others_in_money_and_coins():
     model = Scripted()
-    q = quoter({"model.parameters": (1.5, -2.0), "quoting.levels": 2, "quoting.level_step_ticks": 3}, model=model)
+    q = quoter(
+        {
+            "model.name": "mine:quote",
+            "model.parameters": (1.5, -2.0),
+            "quoting.levels": 2,
+            "quoting.level_step_ticks": 3,
+        },
+        model=model,
+    )
     set_account(q, -30, [(BUY, 617_000, 5), (SELL, 617_001, 1000)], average_price=61_650.0)
     set_index(q, 61_690.0)
     bids = levels((617_000, 5), *((616_999 - i, 3000 - i) for i in range(12)))

@@ -207,7 +207,7 @@ def test_quotes_that_cross_after_the_clamps_are_told_with_both_prices():
     row["n_bids"] = row["n_asks"] = 0
     row["reasons"] = int(Reason.CROSSED_AFTER_CLAMP)
     text = " ".join(explained(row).split())
-    assert "the bid at 617,213 would not be below the ask at 617,082" in text
+    assert "the bid at 61,721.3 would not be below the ask at 61,708.2" in text
     assert "= price none none" in text
 
 
@@ -219,7 +219,7 @@ def test_every_reason_has_a_sentence_and_every_outcome_and_standing_a_word():
             explain_reasons.reasons_in_words(row, META.settings)[0] != "no bid: the model gave none"
         )
     for outcome in Outcome:
-        assert explain_reasons.action_in_words(action(1, outcome, 0, client_order_id=5, price_ticks=7, lots=9))
+        assert explain_reasons.action_in_words(action(1, outcome, 0, client_order_id=5, price_ticks=7, lots=9), 0.1)
     assert {int(standing) for standing in Standing} | {-1} == set(explain.STANDINGS)
     assert {int(clamp) for clamp in Clamp} == {int(clamp) for clamp in explain.CLAMP_NAMES}
     for source in FairSource:
@@ -232,7 +232,7 @@ def test_what_this_version_does_not_know_is_told_as_its_number():
     row = plain_decision()
     row["mode"], row["fair_source"], row["sigma_standing"], row["reasons"] = 77, 88, 99, 1 << 40
     assert "77" in explained(row)
-    assert "outcome 55" in explain_reasons.action_in_words(action(1, 55, 0))
+    assert "outcome 55" in explain_reasons.action_in_words(action(1, 55, 0), 0.1)
 
 
 def test_a_side_without_a_quote_is_told_to_be_the_models_wish():

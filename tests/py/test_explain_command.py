@@ -117,11 +117,13 @@ def test_an_order_is_told_from_its_insertion_to_its_end_with_the_decisions_behin
     assert [word in line for word, line in zip(("order 7,", "inserted", "moved", "filled"), life, strict=True)] == [
         True
     ] * 4
-    assert "616,880, 4 lots" in life[3]
+    assert "at 61,688, 4 lots" in life[3]
     assert [line for line in out.splitlines() if len(line) > 100] == []
     code, out, err = told(capsys, "--run", run, "--order", 99)
     assert (code, out) == (2, "")
     assert "orders 7 to 7 are kept" in err
+    code, out, _ = told(capsys, "--run", run, "--order", 0)
+    assert (code, out) == (2, "")
 
 
 def test_json_holds_the_run_the_decisions_and_the_order(run, capsys):
@@ -139,14 +141,14 @@ def test_json_holds_the_run_the_decisions_and_the_order(run, capsys):
 def test_what_was_not_sent_is_told_with_why(run, capsys):
     out = told(capsys, "--run", run, "--at", "-4.5s")[1]
     assert which(out) == [11]
-    assert "nothing sent at 616,870, 6 lots: the budget of messages is spent" in out
+    assert "nothing sent at 61,687, 6 lots: the budget of messages is spent" in out
 
 
 def test_a_directory_without_decisions_is_refused_with_code_3(tmp_path, capsys):
-    for place in (tmp_path, tmp_path / "nowhere"):
+    for place, said in ((tmp_path, "holds no decisions"), (tmp_path / "nowhere", "there is no directory")):
         code, out, err = told(capsys, "--run", place)
         assert (code, out) == (3, "")
-        assert "holds no decisions" in err
+        assert said in err
     empty = kept_run(tmp_path / "empty", [])
     code, out, err = told(capsys, "--run", empty)
     assert (code, out) == (3, "")

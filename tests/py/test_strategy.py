@@ -1,14 +1,17 @@
 """One turn of the strategy: what it reads, passes on, counts and remembers, on real shared structures."""
 
 import mmap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mftcore import BOOK_RESYNCING, BOOK_STALE, ClosedError, Journal, RoleTaken
 from mftpy import decisions, records
+from mftpy.model.by_address import compile_model
+from mftpy.processes.strategy import Strategy
 from mftpy.records import Command, Mode, Reason, Side
-from tests.py.strategy_world import MS, SECOND, START_NS, World
+from tests.py.strategy_world import MS, SECOND, START_NS, World, code_of
 
 
 @pytest.fixture
@@ -43,6 +46,33 @@ def test_a_fill_that_moves_the_quotes_is_no_book_update(world):
     after = world.turn()
     assert after["bid_ticks"][0] < before["bid_ticks"][0] - 10
     assert after["cause_version"] == before["cause_version"]
+
+
+def failing(x, out):
+    if x.position != 0.0:
+        raise ValueError("a position")
+
+
+def test_a_model_that_keeps_failing_is_told_once_while_it_runs_and_counted_at_the_end():
+    world = World({"model.failures_to_reducing": 3}, code=code_of("glft")._replace(model=compile_model(failing)))
+    told = []
+    part = Strategy.__new__(Strategy)
+    part.loop, part._config, part._told_of_reducing = world.loop, world.config, False
+    part._child = SimpleNamespace(
+        send=lambda *message: told.append(message), enter=lambda state: None, orphaned=False,
+        status=world.strategy_status,
+    )  # fmt: skip
+    for number in range(6):
+        world.show(617_000 + number, world.now_ns)
+        world.change_account(position_lots=30 * (number > 0))
+        world.turn()
+        part.look_at_model()
+        assert len(told) == (number >= 3)  # the third failure in a row
+    part.close()
+    world.close()
+    assert [kind for kind, _ in told] == ["warning", "warning"]
+    assert told[0][1].startswith("the model failed 3 times in a row: only what reduces the position")
+    assert told[1][1] == "the model failed in 5 of 6 decisions"
 
 
 def test_nothing_is_asked_for_without_an_account_or_after_the_stop(world):

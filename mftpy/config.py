@@ -322,6 +322,11 @@ def _check_quoting(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: model.parameters are for a model of your own; {model.name} takes none")
     if found := contradiction(config.estimation):
         raise ConfigError(f"{where}: estimation.{found}")
+    if config.model.name == "glft" and not isinstance(config.model.horizon, str):
+        raise ConfigError(
+            f'{where}: model.name = "glft" has no horizon, and model.horizon is {config.model.horizon:g}; set it to '
+            '"stationary"'
+        )
     furthest = quoting.max_distance_ticks
     if not isinstance(furthest, str) and quoting.min_distance_ticks > furthest:
         raise ConfigError(

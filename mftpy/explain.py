@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from mftpy.decisions import Clamp
+from mftpy.model.standing import Standing
 from mftpy.records import Mode, Reason, Side
 
 FAIR: Final = "fair price"
@@ -32,8 +33,13 @@ CLAMP_NAMES: Final = {
     Clamp.HELD: "held where it stood",
 }
 
-STANDINGS: Final = {-1: "configured", 0: "prior", 1: "warming up", 2: "live", 3: "rejected"}
-"""`mftpy.model.estimate.Standing` in words; that module brings in the compiler, which takes a second."""
+STANDINGS: Final = {
+    -1: "configured",
+    Standing.PRIOR: "prior",
+    Standing.WARMING: "warming up",
+    Standing.LIVE: "live",
+    Standing.REJECTED: "rejected",
+}
 
 
 @dataclass(frozen=True)

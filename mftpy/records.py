@@ -195,7 +195,7 @@ FILL: Final = np.dtype(
 """One fill of ours, execution to supervisor, for the view and the report."""
 
 ESTIMATED: Final = 5
-"""Sigma, A and k of our bid, A and k of our ask: the rows of the estimates, in the order of `estimate.NAMES`."""
+"""Sigma, A and k of our bid, A and k of our ask: in the order of `mftpy.model.standing.NAMES`."""
 
 ESTIMATES: Final = np.dtype(
     [

@@ -20,7 +20,7 @@ from mftpy import records
 from mftpy.errors import ConfigError, HaltedError, InputFileError, MftpyError, ResourceError, VenueError
 from mftpy.journals import Kept, RunJournals
 from mftpy.links import PROCESSES, Links
-from mftpy.processes import canceller, execution, market_data, single, strategy
+from mftpy.processes import canceller, entries, execution, market_data
 from mftpy.processes.discovery import find_instrument
 from mftpy.processes.jobs import Credentials, Job, Placement
 from mftpy.processes.watched import END_SIGNALS, Watched, start
@@ -192,11 +192,11 @@ class Supervisor:
         job = self._job()
         self.phase = "starting the processes"
         if self.config.system.mode == "single":
-            self._spawn("trading", single.main, links, job, self._credentials)
+            self._spawn("trading", entries.single, links, job, self._credentials)
             return
         self._spawn("market_data", market_data.main, links, job)
         self._spawn("execution", execution.main, links, job, self._credentials)
-        self._spawn("strategy", strategy.main, links, job)
+        self._spawn("strategy", entries.strategy, links, job)
 
     def _job(self) -> Job:
         return Job(

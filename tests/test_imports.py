@@ -128,3 +128,9 @@ def test_help_brings_in_neither_numba_nor_the_exchange():
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "[]"
+
+
+def test_who_shows_a_run_or_supervises_it_does_not_import_the_compiler():
+    modules_of_ours = "mftpy.running, mftpy.processes.execution, mftpy.processes.market_data, mftpy.explain_text"
+    program = f"import {modules_of_ours}, sys; raise SystemExit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -26,7 +26,6 @@ but for NO_PRICE, inside their bounds.
 from __future__ import annotations
 
 import math
-from enum import IntEnum
 from typing import Any, Final
 
 import numpy as np
@@ -36,38 +35,8 @@ from mftpy.model import intensity as intensity_module
 from mftpy.model import intensity_fit, volatility
 from mftpy.model.compiled import compiled, sources_key
 from mftpy.model.intensity_fit import estimate_intensity
+from mftpy.model.standing import BID_A, BID_K, SIGMA, Doubt, Standing
 from mftpy.model.volatility import estimate_sigma, usable_price
-
-SIGMA: Final = 0
-BID_A: Final = 1
-BID_K: Final = 2
-ASK_A: Final = 3
-ASK_K: Final = 4
-NAMES: Final = ("sigma", "bid A", "bid k", "ask A", "ask k")
-"""Rows of `ESTIMATE`, and how they are called."""
-
-
-class Standing(IntEnum):
-    """How far an estimate can be relied on."""
-
-    PRIOR = 0
-    WARMING = 1
-    LIVE = 2
-    REJECTED = 3
-
-
-class Doubt(IntEnum):
-    """Why an estimate is not live."""
-
-    NONE = 0
-    NO_DATA = 1
-    TOO_FEW = 2
-    STALE = 3
-    ERROR_TOO_LARGE = 4
-    NO_MOVEMENT = 5
-    OUTSIDE_BOUNDS = 6
-    NO_PRICE = 7
-
 
 ESTIMATE: Final = np.dtype(
     [

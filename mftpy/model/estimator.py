@@ -10,15 +10,9 @@ from numpy.typing import NDArray
 
 from mftpy.errors import ConfigError
 from mftpy.model import volatility
-from mftpy.model.estimate import (
-    BLENDING,
-    ESTIMATE,
-    NAMES,
-    Doubt,
-    Standing,
-    estimate,
-)
+from mftpy.model.estimate import BLENDING, ESTIMATE, estimate
 from mftpy.model.intensity import INTENSITY, OBSERVING, observe_mid, observe_print, unwatch
+from mftpy.model.standing import NAMES, Doubt, Standing
 from mftpy.model.volatility import SAMPLING, VOLATILITY, sample_mid
 from mftpy.settings import Estimation
 from mftpy.settings_quoting import contradiction

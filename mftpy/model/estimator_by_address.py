@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from mftpy.model import intensity as of_trades
 from mftpy.model import volatility as of_mids
 from mftpy.model.by_address import ByAddress, Pointer, by_address
-from mftpy.model.estimate import BLENDING, ESTIMATE, NAMES, estimate
+from mftpy.model.estimate import BLENDING, ESTIMATE, estimate
 from mftpy.model.intensity import INTENSITY, OBSERVING, observe_print
 from mftpy.model.relinked import Relinked
+from mftpy.model.standing import NAMES
 from mftpy.model.volatility import SAMPLING, VOLATILITY
 
 Records = NDArray[np.void]

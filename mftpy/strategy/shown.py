@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mftpy.model.estimate import ASK_A, ASK_K, BID_A, BID_K, NAMES, SIGMA, Doubt, Standing
+from mftpy.model.standing import ASK_A, ASK_K, BID_A, BID_K, NAMES, SIGMA, Doubt, Standing
 
 
 def as_report(estimates: Any) -> dict[str, dict[str, float | str]]:

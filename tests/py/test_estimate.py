@@ -7,20 +7,10 @@ import numpy as np
 import pytest
 
 from mftpy.errors import ConfigError
-from mftpy.model.estimate import (
-    ASK_A,
-    ASK_K,
-    BID_A,
-    BID_K,
-    ESTIMATE,
-    NAMES,
-    SIGMA,
-    Doubt,
-    Standing,
-    fill_rate,
-)
+from mftpy.model.estimate import ESTIMATE, fill_rate
 from mftpy.model.estimator import Estimator, parameters
 from mftpy.model.intensity import ASK, BID, BUY, SELL
+from mftpy.model.standing import ASK_A, ASK_K, BID_A, BID_K, NAMES, SIGMA, Doubt, Standing
 from mftpy.settings import Estimation
 
 S = 1_000_000_000

@@ -16,7 +16,7 @@ from mftpy import explain, explain_reasons, explain_text, journal_meta
 from mftpy.config import load
 from mftpy.decisions import DECISION, Clamp, FairSource, Outcome
 from mftpy.model.avellaneda_stoikov import Refusal
-from mftpy.model.estimate import Standing
+from mftpy.model.standing import Standing
 from mftpy.records import Command, Mode, Reason
 from tests.py.made_decisions import (
     INSTRUMENT,

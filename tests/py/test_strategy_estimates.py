@@ -8,8 +8,8 @@ import pytest
 
 from mftcore import BOOK_RESYNCING, BOOK_STALE
 from mftpy import config, records
-from mftpy.model.estimate import ASK_A, ASK_K, BID_A, BID_K, SIGMA, Standing
 from mftpy.model.estimator import Estimator
+from mftpy.model.standing import ASK_A, ASK_K, BID_A, BID_K, SIGMA, Standing
 from mftpy.records import Side
 from mftpy.strategy import code as strategy_code
 from tests.py.strategy_world import MS, SECOND, START_NS, World, code_of

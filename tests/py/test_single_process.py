@@ -26,7 +26,8 @@ class Parts:
         self.loop = SimpleNamespace(turn=lambda _now_ns: self.note("strategy"))
         for name, made in (
             ("Child", lambda name, *_: self.child(name)),
-            ("Strategy", lambda *_, **__: SimpleNamespace(loop=self.loop, begin=lambda: None, close=dict)),
+            ("Strategy", lambda *_, **__: SimpleNamespace(
+                loop=self.loop, begin=lambda: None, look_at_model=lambda: None, close=dict)),
             ("MarketData", lambda *_: SimpleNamespace(
                 session=self.session, turn=lambda: self.note("market data"), close=dict)),
             ("Executor", lambda *_: SimpleNamespace(

@@ -28,10 +28,11 @@ def add(commands: Any) -> None:
         "explain",
         help="why it quoted what it quoted, or did not",
         allow_abbrev=False,
-        description="Explain decisions of a run, live or finished: by default the newest one of the newest run.",
+        description="Explain decisions of a run, live or finished: by default the newest one of the newest run, "
+        "those at its end left out.",
     )
     which = explain.add_mutually_exclusive_group()
-    which.add_argument("--last", type=whole, metavar="N", help="the newest N decisions (default 1)")
+    which.add_argument("--last", type=whole, metavar="N", help="the newest N decisions, whatever they were made for")
     which.add_argument(
         "--at",
         metavar="TIME",
@@ -59,7 +60,7 @@ def _explain(options: argparse.Namespace) -> int:
         elif options.at is not None:
             found = [run.at(run.monotonic_ns(options.at))]
         else:
-            found = run.last(options.last or 1)
+            found = [run.newest()] if options.last is None else run.last(options.last)
         (_say_json if options.json else _say_text)(run, found, options.order)
         if run.damage:
             complain(f"not all of run {run.meta.run_id} can be read: {run.damage}")

@@ -19,6 +19,7 @@ from mftpy.decisions import ACTION, DECISION, Outcome
 from mftpy.errors import ConfigError, InputFileError
 from mftpy.instance import noted_run, noted_runs, state_directory
 from mftpy.journal_meta import ACTIONS, DECISIONS, Meta
+from mftpy.records import Reason
 
 CHUNK: Final = 512
 _LEFT_ALONE: Final = [
@@ -172,6 +173,11 @@ class KeptRun:
         """Return the newest decisions, oldest first."""
         oldest, newest = self.bounds()
         return self.read(max(oldest, newest - count + 1), newest)
+
+    def newest(self) -> np.void:
+        """Return the newest decision that was not made because the run was ending; the newest if all were."""
+        found = self._newest_that(lambda row: not int(row["reasons"]) & Reason.STOPPING)
+        return found if found is not None else self.last(1)[0]
 
     def at(self, time_ns: int) -> np.void:
         """Return the decision in force at a time of CLOCK_MONOTONIC.

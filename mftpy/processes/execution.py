@@ -18,10 +18,12 @@ from mftpy.execution.slots import Action, Kind
 from mftpy.journal_meta import ACTIONS
 from mftpy.journals import writing
 from mftpy.links import Links
+from mftpy.processes.alarms import Alarms
 from mftpy.processes.child import Child, run_child
 from mftpy.processes.conversation import Conversation, connect
 from mftpy.processes.jobs import Credentials, Job
-from mftpy.processes.trading_session import Books, cancel_ours, close_report, log_in, read_books, wait_until
+from mftpy.processes.last_word import last_word
+from mftpy.processes.trading_session import Books, cancel_ours, log_in, read_books, wait_until
 from mftpy.processes.waiting import Waiter
 from mftpy.records import Command, Mode, Side, State
 from mftpy.venue import codec, requests
@@ -34,11 +36,7 @@ WAIT_S: Final = 0.05
 PING_S: Final = 1.0
 ASK_AGAIN_S: Final = 0.5
 FEES_S: Final = 5.0
-FILL_LATE_S: Final = 5.0
-"""A fill comes with the notice that tells of it; one that has not come after so long will not."""
 CANCELLED_S: Final = 3.0
-UNINFORMED_S: Final = 1.0
-"""The strategy learns of a fill within milliseconds; quotes that wait so long for it are told of."""
 
 
 class Executor:
@@ -59,7 +57,9 @@ class Executor:
         )
         self.requests = OrderRequests(instrument.name, self.scale, label=job.label)
         self.latency = links.latency.recorder()
-        self.kept = ActionsKept(self.desk, journal, partial(child.send, "warning"))
+        self.warn = partial(child.send, "warning")
+        self.alarms = Alarms(self.desk, self.warn)
+        self.kept = ActionsKept(self.desk, journal, self.warn)
         self.start: Books | None = None
         self.foreign: set[str] = set()
         self.pulls = 0
@@ -80,9 +80,6 @@ class Executor:
         self._told = False
         self._dirty = True
         self._asked_open_ns = 0
-        self._missing_since_ns = 0
-        self._presumed_told = 0
-        self._uninformed_told = False
         self._quoted = self._pulled = False
         self._last_ping_ns = time.monotonic_ns()
         self._venue_rate = 0.0
@@ -290,41 +287,6 @@ class Executor:
             self._asked_open_ns = now_ns
             self.talk.post("private/open_orders", requests.open_orders)
 
-    def tell_of_lost_fills(self, now_ns: int) -> None:
-        """Warn at once of fills that did not come: what they hold of the limit would else stop a side in silence."""
-        orders = self.desk.orders
-        if orders.presumed > self._presumed_told:
-            self._presumed_told = orders.presumed
-            self.child.send(
-                "warning",
-                "an order that the exchange did not confirm is in none of three lists of open orders: it counts "
-                "as gone. If it traded, the position shown is wrong: compare it with the account's, or start again",
-            )
-        if orders.missing_lots == 0:
-            self._missing_since_ns = 0
-        elif self._missing_since_ns == 0:
-            self._missing_since_ns = now_ns
-        elif 0 < self._missing_since_ns < now_ns - FILL_LATE_S * 1e9:
-            self._missing_since_ns = -1  # told, until none is missing
-            self.child.send(
-                "warning",
-                f"{orders.missing_lots} lots are told as filled, and their fills did not come for {FILL_LATE_S:.0f} s. "
-                "They count against the position limit until they do; stop and start again to begin from the account",
-            )
-
-    def tell_of_held_inserts(self, now_ns: int) -> None:
-        """Warn when the strategy's targets do not know of the last fill: nothing is inserted by them."""
-        since_ns = self.desk.held_since_ns
-        if not since_ns:
-            self._uninformed_told = False
-        elif now_ns - since_ns > UNINFORMED_S * 1e9 and not self._uninformed_told:
-            self._uninformed_told = True
-            self.child.send(
-                "warning",
-                f"the strategy has not answered the last fill for {UNINFORMED_S:g} s: "
-                "no order is inserted until it does",
-            )
-
     def stalled_peer(self) -> str:
         """Return the name of a process that makes no progress, or ``""``."""
         now_ns = time.monotonic_ns()
@@ -356,8 +318,8 @@ class Executor:
             raise HaltedError("an order was filled beyond its size: the account is not what it seems")
         now_ns = time.monotonic_ns()
         self.settle()
-        self.tell_of_lost_fills(now_ns)
-        self.tell_of_held_inserts(now_ns)
+        self.alarms.lost_fills(now_ns)
+        self.alarms.held_inserts(now_ns)
         if now_ns - self._last_ping_ns > PING_S * 1e9:
             self._last_ping_ns = now_ns
             self.session.ping()
@@ -411,49 +373,8 @@ class Executor:
         if foreign_now:
             child.send("warning", f"{foreign_now} orders of others rest on this account; they were left alone")
         self.kept.settle(time.monotonic_ns())
-        return self._report(books, left)
-
-    def _report(self, books: Books, left: int) -> dict[str, Any]:
-        desk, position = self.desk, self.desk.position
         assert self.start is not None
-        mark = books.mark_price if not math.isnan(books.mark_price) else 0.0
-        split = position.waterfall(mark)
-        counts = desk.counts
-        orders = desk.orders
-        for name, what in (
-            (orders.overfills, "fills beyond the size of their order"),
-            (orders.unknown, "messages about orders that were never sent"),
-            (orders.illegal, "messages that contradict what was known"),
-            (orders.presumed, "orders that the lists of open orders lacked; whether they traded, nobody told"),
-            (orders.late_fills, "fills that came after their order was said to have ended without them"),
-            (orders.missing_lots, "lots that were told as filled, and whose fills never came"),
-            (counts["taker_fills"], "fills that took liquidity; amends were then no longer used"),
-            (
-                counts["foreign_fills"],
-                "fills of others on this account: its position and money are not ours alone",
-            ),
-            (counts["refused_by_limits"], "order messages that the limits refused"),
-            (self.pulls, "times that quotes were pulled because another process made no progress"),
-        ):
-            if name:
-                self.child.send("warning", f"execution counted {name} {what}")
-        return {
-            "orders_inserted": counts["inserted"],
-            "orders_amended": counts["amended"],
-            "orders_cancelled": counts["cancelled"],
-            "orders_rejected": counts["rejected"],
-            "throttled": counts["throttled"],
-            "fills": position.fills,
-            "position_lots": position.lots,
-            "realised_pnl": position.realised,
-            "unrealised_pnl": position.unrealised(mark),
-            "fees": position.fees,
-            "funding": position.funding,
-            "equity_start": self.start.equity,
-            **close_report(books, left),
-            "cash_difference": books.equity - self.start.equity - split.net,
-            "split": (split.edge, split.inventory, split.fees, split.funding, split.net),
-        }
+        return last_word(desk, self.start, books, left, self.pulls, self.warn)
 
 
 def _loop(links: Links, job: Job, credentials: Credentials, child: Child, journal: JournalWriter | None) -> None:

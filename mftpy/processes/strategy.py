@@ -157,6 +157,12 @@ class Strategy:
         child, loop = self._child, self.loop
         self.look_at_model()
         counts = loop.counts
+        if loop.estimates is not None and loop.estimates.failures:
+            child.send(
+                "warning",
+                f"the estimators failed {loop.estimates.failures} times, and what was estimated before stayed in use; "
+                "that is a defect of ours, please report it",
+            )
         if failed := counts.get("MODEL_FAILED"):
             child.send("warning", f"the model failed in {failed} of {counts['decisions']} decisions")
         loop.orphaned = child.orphaned

@@ -10,6 +10,7 @@ import pytest
 from mftpy import config, records
 from mftpy.links import Instrument, Links
 from mftpy.processes import execution
+from mftpy.processes.alarms import FILL_LATE_S
 from mftpy.processes.jobs import Credentials, Job, choose_placement
 from mftpy.records import Mode, Side, State
 from mftpy.venue import codec
@@ -159,20 +160,20 @@ def test_the_supervisor_is_told_before_the_first_order_and_not_before_there_is_o
 
 
 def test_a_fill_that_does_not_come_is_told_once_until_none_is_missing(executor):
-    orders, late_ns = executor.desk.orders, int(execution.FILL_LATE_S * 1e9)
+    orders, late_ns = executor.desk.orders, int(FILL_LATE_S * 1e9)
     orders.insert(7, Side.BUY, 616_900, 10, now_ns=1)
     orders.on_order(7, "X7", True, False, 616_900, 10, 4, now_ns=2)
     for now_ns in (10, 10 + late_ns):
-        executor.tell_of_lost_fills(now_ns)
+        executor.alarms.lost_fills(now_ns)
     assert executor.child.said == []  # it may still come
     for now_ns in (11 + late_ns, 12 + late_ns, 10 * late_ns):
-        executor.tell_of_lost_fills(now_ns)
+        executor.alarms.lost_fills(now_ns)
     assert [(kind, words.split(" lots")[0]) for kind, words in executor.child.said] == [("warning", "4")]
     orders.on_fill(7, "X7", "T1", 0, 4)
-    executor.tell_of_lost_fills(11 * late_ns)
+    executor.alarms.lost_fills(11 * late_ns)
     orders.on_order(7, "X7", True, False, 616_900, 10, 9, now_ns=3)
     for now_ns in (12 * late_ns, 14 * late_ns):
-        executor.tell_of_lost_fills(now_ns)
+        executor.alarms.lost_fills(now_ns)
     assert [words.split(" lots")[0] for _, words in executor.child.said] == ["4", "5"]
 
 
@@ -181,11 +182,11 @@ def test_an_order_that_is_presumed_gone_is_told_at_once(executor):
     orders.insert(7, Side.BUY, 616_900, 10, now_ns=1)
     orders.doubt(7, now_ns=2)
     for asked_ns in (3, 4, 3 * second):
-        executor.tell_of_lost_fills(asked_ns)
+        executor.alarms.lost_fills(asked_ns)
         assert executor.child.said == []
         orders.on_not_open(7, asked_ns, asked_ns + 1)
     for now_ns in (4 * second, 5 * second):
-        executor.tell_of_lost_fills(now_ns)
+        executor.alarms.lost_fills(now_ns)
     assert [kind for kind, _ in executor.child.said] == ["warning"]
     assert "position shown is wrong" in executor.child.said[0][1]
 
@@ -206,14 +207,14 @@ def test_an_insert_waits_for_a_target_that_knows_of_the_last_fill_and_a_long_wai
     assert turn(executor) == (0, 0)
     since_ns = executor.desk.held_since_ns
     for now_ns in (since_ns, since_ns + second):
-        executor.tell_of_held_inserts(now_ns)
+        executor.alarms.held_inserts(now_ns)
     assert executor.child.said == []
     for now_ns in (since_ns + second + 1, since_ns + 9 * second):
-        executor.tell_of_held_inserts(now_ns)
+        executor.alarms.held_inserts(now_ns)
     assert [kind for kind, _ in executor.child.said] == ["warning"]
     publish(executor, 7, 616_900)
     assert turn(executor)[0] == 1
-    executor.tell_of_held_inserts(since_ns + 10 * second)
+    executor.alarms.held_inserts(since_ns + 10 * second)
     assert len([kind for kind, *_ in executor.child.said if kind == "warning"]) == 1
 
 

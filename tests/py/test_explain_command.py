@@ -16,6 +16,7 @@ from mftpy.config import load
 from mftpy.decisions import Outcome
 from mftpy.instance import InstanceLock
 from mftpy.kept_run import KeptRun
+from mftpy.records import Reason
 from tests.py.made_decisions import (
     INSTRUMENT,
     MS,
@@ -71,6 +72,18 @@ def test_the_newest_decisions_are_explained_by_default_one(run, capsys):
     assert adds_up(out) == 6
     assert "against decision 16, whose quotes stand" in " ".join(out.split())
     assert which(told(capsys, "--run", run, "--last", 1000)[1]) == list(range(1, 21))
+
+
+def test_what_was_decided_because_the_run_ended_is_not_the_default(tmp_path, capsys):
+    rows = decisions(12)
+    for row in rows[9:]:
+        row["reasons"] = Reason.STOPPING
+    directory = str(kept_run(tmp_path / "run", rows))
+    assert which(told(capsys, "--run", directory)[1]) == [9]
+    assert which(told(capsys, "--run", directory, "--last", "2")[1]) == [11, 12]
+    for row in rows:
+        row["reasons"] = Reason.STOPPING
+    assert which(told(capsys, "--run", str(kept_run(tmp_path / "none", rows)))[1]) == [12]
 
 
 def test_the_decision_in_force_at_a_time_is_found_however_the_time_is_written(run, capsys, monkeypatch):

@@ -232,7 +232,8 @@ class Supervisor:
             raise HaltedError(f"the embedded exchange was not ready within {EXCHANGE_START_S:.0f} s")
 
     def _spawn(self, name: str, main: Callable[..., None], links: Links, *args: Any) -> None:
-        self._children[name] = start(name, main, links, *args)
+        if not self.outcome.ended_by:  # who is asked to end starts nothing more, and need not wait for it either
+            self._children[name] = start(name, main, links, *args)
 
     # watch
 

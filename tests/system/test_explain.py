@@ -52,11 +52,12 @@ def exact_sums(told):
 
 
 def test_a_run_is_explained_while_it_goes_on_and_afterwards_and_every_number_adds_up(start):
-    run = start("--duration", "8")
+    run = start()
     run.quoting()
     live = explain(run)  # the newest decision of the newest run
     assert len(which(live)) == 1
     assert json.loads(explain(run, "--json", "--instance", "default"))["run"]["live"] is True
+    run.process.send_signal(signal.SIGINT)
     code, summary = run.end()
     assert code == 0, run.error
     run.settled(summary)

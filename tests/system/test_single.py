@@ -1,10 +1,13 @@
 """``--mode single``: market data, strategy and execution in one process, from start to an orderly end."""
 
+import signal
+
 
 def test_a_single_process_quotes_and_its_figures_agree_with_the_exchange(start):
-    run = start("--mode", "single", "--duration", "4")
+    run = start("--mode", "single")
     run.quoting()
     assert len(run.spawned()) == 2  # the exchange, and all the rest
+    run.process.send_signal(signal.SIGINT)
     code, summary = run.end()
     assert code == 0, run.error
     run.settled(summary)

@@ -8,6 +8,7 @@ raised an exception; what is in `out` is then to be ignored. It takes no lock an
 from __future__ import annotations
 
 import ctypes
+import linecache
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -194,8 +195,10 @@ def by_address(
         "carray": carray,
         "function": dispatcher,
     }
-    # as if it stood in the file of the function: its machine code is kept beside that
-    exec(compile(source, dispatcher.py_func.__code__.co_filename, "exec"), scope)
+    # as if it stood in the file of the function: its machine code is kept beside that. Behind the file's end, so that
+    # whoever looks for its source finds none, and not the middle of something else
+    filename = dispatcher.py_func.__code__.co_filename
+    exec(compile("\n" * len(linecache.getlines(filename)) + source, filename, "exec"), scope)
     arguments = [types.CPointer(from_dtype(p.dtype)) if isinstance(p, Pointer) else p for p in parameters]
     return ByAddress(name, _compiled(types.int64(*arguments), scope["make"](key), compiling), parameters)
 

@@ -13,6 +13,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from types import CodeType
 from typing import Any
 
@@ -106,7 +107,7 @@ def _returning(function: Callable[..., Any]) -> int | None:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError):  # no source, or a lambda in the middle of something
+    except (OSError, SyntaxError, TokenError):  # no source, or a lambda in the middle of something
         return None
     nodes: list[ast.AST] = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     while nodes:
@@ -178,7 +179,7 @@ def _uses(member: Any, codes: list[CodeType]) -> Iterator[tuple[str, int]]:
         try:
             lines, first = inspect.getsourcelines(code)
             tree = ast.parse(inspect.cleandoc("\n" + "".join(lines)) if lines[0][:1].isspace() else "".join(lines))
-        except (OSError, SyntaxError):
+        except (OSError, SyntaxError, TokenError):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr == member:

@@ -142,14 +142,16 @@ class Strategy:
             self._loading = None
 
     def look_at_model(self) -> None:
-        """Warn, once, of a model that has failed so often that only what reduces the position is quoted."""
-        failures = int(self.loop.quoter.decision["failures"][0])
-        if not self._told_of_reducing and failures >= self._config.model.failures_to_reducing:
+        """Warn, once, of a model that has failed so often that only what reduces the position is quoted.
+
+        That it answers again by the time of this look changes nothing about it.
+        """
+        if not self._told_of_reducing and self.loop.quoter.latched:
             self._told_of_reducing = True
             self._child.send(
                 "warning",
-                f"the model failed {failures} times in a row: only what reduces the position is quoted until the next "
-                "start; mftpy explain shows why",
+                f"the model failed {self._config.model.failures_to_reducing} times in a row: only what reduces the "
+                "position is quoted until the next start; mftpy explain shows why",
             )
 
     def close(self) -> dict[str, Any]:

@@ -67,7 +67,7 @@ cdef class Quoter:
     cdef uint64_t decided_version
     cdef bint has_decided
     cdef int64_t failures
-    cdef bint latched                   # REDUCING for the rest of the run
+    cdef readonly bint latched          # REDUCING for the rest of the run
     cdef basis_t basis
     cdef hold_t bid_hold
     cdef hold_t ask_hold

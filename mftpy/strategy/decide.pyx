@@ -69,6 +69,8 @@ cdef class Quoter:
         What should rest by it; goes to execution.
     net_mid_ticks : float
         Middle of the others' best prices at the newest decision; 0 where they do not make a market.
+    latched : bool
+        The model has failed so often in a row that for the rest of the run only what reduces the position is quoted.
 
     Raises
     ------

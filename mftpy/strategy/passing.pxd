@@ -104,7 +104,8 @@ cdef inline void hold_sides(const passed_t *passed, const decision_t *d, int64_t
                             quotes_t *asks) noexcept nogil:
     """Leave a possibly filled side as it was passed on, as far as model, limits and book still allow it to stand.
 
-    `n_bids` and `n_asks` are the levels that the model has now. What may have been filled is not counted against it a second time: that is what rests there.
+    `n_bids` and `n_asks` are the levels that the model has now. What may have been filled is not counted against it a
+    second time: that is what rests there.
     """
     if d.hold_bids:
         bids[0] = held_back(&passed.bids, n_bids, d.bid_room_lots + d.possible_buy_lots)
